@@ -4,10 +4,11 @@ In    float32 arrays
 Out   float32 arrays, every value rounded once, to nearest even, with IEEE denormals
 Read  `simulator/kernels/matmul.py` for the fast product, held equal to this one bit for bit.
 
-A product of two float32 numbers has at most 48 significant bits and fits float64 exactly. The sum with the
-addend need not fit, so it is rounded to *odd* in float64 (cut towards zero, lowest bit set when anything was
-cut). Odd rounding keeps 53 bits, at least two more than float32 has, so the second rounding, to nearest even
-in float32, gives what a single rounding of the exact sum would give; denormal results included.
+A product of two float32 numbers has at most 48 significant bits and fits float64 exactly. The sum
+with the addend need not fit, so it is rounded to *odd* in float64 (cut towards zero, lowest bit set
+when anything was cut). That keeps 53 bits, at least two more than float32 has, so the second
+rounding, to nearest even in float32, gives what one rounding of the exact sum would give; denormal
+results included.
 """
 
 from typing import Any
@@ -33,7 +34,8 @@ def canonical(values: npt.NDArray[Any]) -> Float32Array:
 def fma32(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike) -> Float32Array:
     """a * b + c with one rounding; float32 operands that broadcast against each other.
 
-    Infinities and signed zeros follow IEEE 754 (0 * inf and inf - inf are NaN); a NaN result is canonical.
+    Infinities and signed zeros follow IEEE 754 (0 * inf and inf - inf are NaN); every NaN result is
+    the canonical one.
     """
     a64, b64, c64 = (np.asarray(x, dtype=np.float32).astype(np.float64) for x in (a, b, c))
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):

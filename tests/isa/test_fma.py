@@ -51,7 +51,7 @@ def test_a_fused_multiply_add_rounds_the_exact_result_once(x: int, y: int, z: in
 @settings(max_examples=600, deadline=None)
 @given(st.integers(0x00800000, 0x3F800000), any_bits, st.integers(-3, 3), st.booleans())
 def test_a_sum_next_to_a_tie_is_not_rounded_twice(x: int, y: int, nudge: int, flip: bool) -> None:
-    """c is chosen beside -a*b, or beside the middle of two neighbours, where double rounding fails."""
+    """c lies beside -a * b, or 24 bits above it, where rounding twice can go wrong."""
     a, b = from_bits(x), from_bits(y)
     if not np.isfinite(b):
         return
