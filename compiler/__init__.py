@@ -1,0 +1,1 @@
+"""The compiler: from a framework's model to a NEFF."""
