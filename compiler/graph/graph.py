@@ -1,8 +1,8 @@
 """The graph: static single assignment over tensors of static shape.
 
-A `Value` is written once, by a node, by the caller (an input) or by nobody (a constant). Nodes stand
-in topological order. Every value keeps the tensor name of the model it came from, every node the
-model's nodes it came from, through all passes.
+A `Value` is written once, by a node, by the caller (an input) or by nobody (a constant). Nodes
+stand in topological order. Every value keeps the tensor name of the model it came from, every node
+the model's nodes it came from, through all passes.
 
 Dtypes are numpy's, with `ml_dtypes.bfloat16` for BF16. A value's dtype is how it is *stored*: float
 ops compute in FP32 (FP64 if an operand is FP64) and round to nearest even when they store.
@@ -98,7 +98,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A node of the user's model: its name (made up from its output if it has none) and operator."""
+    """A node of the user's model: its name (that of its output if it has none) and operator."""
 
     name: str
     op_type: str
@@ -154,7 +154,7 @@ class Graph:
         return {value.id: node for node in self.nodes for value in node.outputs}
 
     def consumers(self) -> dict[int, list[Node]]:
-        """Value id -> the nodes that read it, in order (a node that reads it twice stands twice)."""
+        """Value id -> the nodes that read it, in order (twice if read twice)."""
         readers: dict[int, list[Node]] = {}
         for node in self.nodes:
             for value in node.inputs:

@@ -314,10 +314,8 @@ def slice_(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
 def concat(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
     axis, first = attrs["axis"], types[0].shape
     _axes((axis,), len(first))
-    same = all(
-        len(t.shape) == len(first) and t.shape[:axis] + t.shape[axis + 1 :] == first[:axis] + first[axis + 1 :]
-        for t in types
-    )  # fmt: skip
+    rest = {t.shape[:axis] + t.shape[axis + 1 :] for t in types}
+    same = len(rest) == 1 and all(len(t.shape) == len(first) for t in types)
     _need(same, "SYS-F118", "concatenated tensors differ only along the axis",
           f"axis {axis}, {listing(types)}")  # fmt: skip
     total = sum(t.shape[axis] for t in types)

@@ -1,7 +1,7 @@
 """The table of core ops: everything that a graph can say.
 
-Conventions: operands broadcast as in numpy (implicitly); axes are in [0, rank); float ops compute in
-FP32 (FP64 for FP64 operands) and round once when stored; functions are correctly rounded up to
+Conventions: operands broadcast as in numpy (implicitly); axes are in [0, rank); float ops compute
+in FP32 (FP64 for FP64 operands) and round once when stored; functions are correctly rounded up to
 double precision's own error; integer arithmetic wraps. Normalisations, softmax, attention, pooling
 averages and biases are *not* ops: frontends decompose them and fusion is the compiler's work.
 `evaluate.py` gives every op's meaning, `inference.py` its result type.
@@ -129,8 +129,8 @@ _OTHER = (
         "cast",
         Family.CONVERT,
         ("x",),
-        "x as dtype `to`: floats round to nearest even; float to integer truncates towards zero and "
-        "saturates, NaN to 0; to boolean is x != 0; integer to integer wraps",
+        "x as dtype `to`: floats round to nearest even; float to integer truncates towards zero "
+        "and saturates, NaN to 0; to boolean is x != 0; integer to integer wraps",
         infer.cast,
         (("to", None),),
     ),
@@ -183,7 +183,7 @@ _OTHER = (
         "argmax",
         Family.INDEX,
         ("x",),
-        "index (INT64) of the largest along axis; of equals the first, or with select_last the last",
+        "index (INT64) of the largest along axis; of equals the first, or the last (select_last)",
         infer.arg_reduce,
         (("axis", None), ("keepdims", True), ("select_last", False)),
     ),
@@ -191,7 +191,7 @@ _OTHER = (
         "argmin",
         Family.INDEX,
         ("x",),
-        "index (INT64) of the smallest along axis; of equals the first, or with select_last the last",
+        "index (INT64) of the smallest along axis; of equals the first, or the last (select_last)",
         infer.arg_reduce,
         (("axis", None), ("keepdims", True), ("select_last", False)),
     ),
@@ -259,7 +259,7 @@ _OTHER = (
         "cumsum",
         Family.SCAN,
         ("x",),
-        "running sum along axis; exclusive leaves the element itself out, reverse runs from the end",
+        "running sum along axis; exclusive leaves the element out, reverse runs from the end",
         infer.cumsum,
         (("axis", None), ("exclusive", False), ("reverse", False)),
     ),
