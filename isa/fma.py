@@ -37,8 +37,8 @@ def fma32(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike) -> Float32Array:
     Infinities and signed zeros follow IEEE 754 (0 * inf and inf - inf are NaN); every NaN result is
     the canonical one.
     """
-    a64, b64, c64 = (np.asarray(x, dtype=np.float32).astype(np.float64) for x in (a, b, c))
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        a64, b64, c64 = (np.asarray(x, dtype=np.float32).astype(np.float64) for x in (a, b, c))
         return canonical(_add_to_odd(a64 * b64, c64).astype(np.float32))
 
 

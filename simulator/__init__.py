@@ -1,0 +1,1 @@
+"""The machine, running: function and time of a NeuronCore."""

@@ -1,0 +1,172 @@
+"""The product of one stationary and one moving tile, fast, in the order of the systolic array.
+
+In    stationary [K, M] and moving [K, N], C-contiguous, float32 (or int8)
+Out   out [M, N], float32 (or int32), overwritten or added to
+Read  `isa/fma.py` for what the product is; a test holds these kernels to it bit for bit.
+
+The product is cut into blocks that fit the vector registers (`blocks.py`). One operand gives a
+block its rows, the other its columns, along the lanes; the choice is free, since a product does not
+depend on the order of its factors, so a narrow moving tile takes the rows. The last block of a row
+or column of blocks overlaps the one before it and stores only what is new.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from isa.fma import CANONICAL_NAN
+from simulator.kernels.blocks import block_product, block_shape, cpu_features, panel_copy
+
+Float32Array = npt.NDArray[np.float32]
+
+_ROWS, _COLUMNS = block_shape(cpu_features())
+_FEW_ROWS = _ROWS // 2
+_WIDE = 2 * _COLUMNS
+_REUSE = 3
+"""A panel used by more rows of blocks than this is first copied to consecutive memory."""
+
+_full_block = block_product(_ROWS, _COLUMNS)
+_low_block = block_product(_FEW_ROWS, _COLUMNS)
+_row_block = block_product(1, _WIDE)
+_copy_panel = panel_copy(_COLUMNS)
+_copy_wide_panel = panel_copy(_WIDE)
+
+_NAN = CANONICAL_NAN
+
+
+@njit(cache=True)
+def matmul_tile(stationary: Float32Array, moving: Float32Array, out: Float32Array) -> None:
+    """out[m, n] := the sum over k, in order, of stationary[k, m] * moving[k, n], fused.
+
+    Every step rounds once; the sum starts at +0; a NaN result is the canonical one.
+    """
+    _product(stationary, moving, out, False)
+
+
+@njit(cache=True)
+def matmul_tile_accumulate(
+    stationary: Float32Array, moving: Float32Array, out: Float32Array
+) -> None:
+    """out[m, n] := out[m, n] + the product, which is summed by itself as in `matmul_tile`."""
+    _product(stationary, moving, out, True)
+
+
+@njit(cache=True)
+def matmul_tile_int8(
+    stationary: npt.NDArray[np.int8], moving: npt.NDArray[np.int8], out: npt.NDArray[np.int32]
+) -> None:
+    """out[m, n] := the sum over k of stationary[k, m] * moving[k, n], modulo 2**32."""
+    out[:] = 0
+    matmul_tile_int8_accumulate(stationary, moving, out)
+
+
+@njit(cache=True)
+def matmul_tile_int8_accumulate(
+    stationary: npt.NDArray[np.int8], moving: npt.NDArray[np.int8], out: npt.NDArray[np.int32]
+) -> None:
+    """out[m, n] := out[m, n] + the sum over k of the products, modulo 2**32."""
+    depth, rows = stationary.shape
+    for m in range(rows):
+        for k in range(depth):
+            weight = np.int64(stationary[k, m])
+            for n in range(moving.shape[1]):
+                out[m, n] = np.int32(np.int64(out[m, n]) + weight * np.int64(moving[k, n]))
+
+
+@njit(cache=True)
+def _product(
+    stationary: Float32Array, moving: Float32Array, out: Float32Array, accumulate: bool
+) -> None:
+    m, n = stationary.shape[1], moving.shape[1]
+    if _block_count(n, m) < _block_count(m, n):
+        _multiply(moving, stationary, out, True, accumulate)
+    else:
+        _multiply(stationary, moving, out, False, accumulate)
+
+
+@njit(cache=True)
+def _block_count(rows: int, columns: int) -> int:
+    return -(-rows // _ROWS) * -(-columns // _COLUMNS)
+
+
+@njit(cache=True)
+def _multiply(
+    a: Float32Array, b: Float32Array, out: Float32Array, transposed: bool, accumulate: bool
+) -> None:
+    """out := a.T @ b, or its transpose; `a` gives the rows of the blocks and `b` their columns."""
+    depth, rows = a.shape
+    columns = b.shape[1]
+    height, width = _block_for(rows)
+    packed = columns < width or rows > _REUSE * height
+    panel = np.empty((depth if packed else 0, width), dtype=np.float32)
+    tile = np.empty((height, width), dtype=np.float32)
+    for column in range(0, columns, width):
+        left = max(0, min(column, columns - width))
+        if packed:
+            _pack(b, left, panel)
+        for row in range(0, rows, height):
+            top = min(row, rows - height)
+            whole = not transposed and top == row and left == column and width <= columns
+            target = out if whole else tile
+            start, stride = (top * columns + left, columns) if whole else (0, width)
+            add = accumulate and whole
+            if packed:
+                _block(height, a, top, rows, panel, 0, width, depth, target, start, stride, add)
+            else:
+                _block(height, a, top, rows, b, left, columns, depth, target, start, stride, add)
+            if not whole:
+                _store(tile, (top, left), (row - top, column - left), out, transposed, accumulate)
+
+
+@njit(cache=True)
+def _block_for(rows: int) -> tuple[int, int]:
+    if rows >= _ROWS:
+        return _ROWS, _COLUMNS
+    if rows >= _FEW_ROWS:
+        return _FEW_ROWS, _COLUMNS
+    return 1, _WIDE
+
+
+@njit(cache=True)
+def _block(height, *operands):  # type: ignore[no-untyped-def]  # as `block_product` says
+    if height == _ROWS:
+        _full_block(*operands)
+    elif height == _FEW_ROWS:
+        _low_block(*operands)
+    else:
+        _row_block(*operands)
+
+
+@njit(cache=True)
+def _pack(b: Float32Array, left: int, panel: Float32Array) -> None:
+    """Copy the columns of `b` from `left` on to consecutive memory; zeros where `b` ends."""
+    depth, width = panel.shape
+    valid = min(width, b.shape[1] - left)
+    if valid == width == _COLUMNS:
+        _copy_panel(b, left, b.shape[1], depth, panel)
+    elif valid == width == _WIDE:
+        _copy_wide_panel(b, left, b.shape[1], depth, panel)
+    else:
+        panel[:] = 0
+        panel[:, :valid] = b[:, left : left + valid]
+
+
+@njit(cache=True)
+def _store(
+    tile: Float32Array,
+    corner: tuple[int, int],
+    skip: tuple[int, int],
+    out: Float32Array,
+    transposed: bool,
+    accumulate: bool,
+) -> None:
+    """Write a block to `out` from a corner on, past the rows and columns to skip."""
+    top, left = corner
+    end = min(tile.shape[1], (out.shape[0] if transposed else out.shape[1]) - left)
+    for i in range(skip[0], tile.shape[0]):
+        for j in range(skip[1], end):
+            m, n = (left + j, top + i) if transposed else (top + i, left + j)
+            value = tile[i, j]
+            if accumulate:
+                value = out[m, n] + value
+            out[m, n] = value if value == value else _NAN
