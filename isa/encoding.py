@@ -132,6 +132,14 @@ def _fits(value: int, width: int, signed: bool, what: str, instruction: Instruct
     return value & ((1 << width) - 1)
 
 
+def _count(value: int, width: int, what: str, instruction: Instruction) -> int:
+    if value == 0:
+        raise IllegalError(
+            "SYS-I001", "a dimension has elements", found=f"{what} = 0", at=instruction.mnemonic
+        )
+    return _fits(value, width, False, what, instruction)
+
+
 def _header(instruction: Instruction) -> Row:
     row = [0] * WORDS
     row[0] = instruction.opcode
@@ -169,7 +177,10 @@ def _tile_words(tile: Tile | None, name: str, instruction: Instruction) -> list[
         | int(tile.dtype) << 38
         | int(tile.memory) << 43
     )
-    dims = [fits(s, 16, "step", True) | fits(n, 16, "num") << 16 for s, n in tile.dims]
+    dims = [
+        fits(s, 16, "step", True) | _count(n, 16, f"{name}.num", instruction) << 16
+        for s, n in tile.dims
+    ]
     return [head, dims[0] | dims[1] << 32, dims[2] | dims[3] << 32]
 
 
@@ -185,7 +196,10 @@ def _dma_words(tile: DmaTile, name: str, instruction: Instruction) -> list[int]:
         | int(tile.dtype) << 54
         | int(tile.memory) << 59
     )
-    dims = [fits(s, 32, "step", True) | fits(n, 32, "num") << 32 for s, n in tile.dims]
+    dims = [
+        fits(s, 32, "step", True) | _count(n, 32, f"{name}.num", instruction) << 32
+        for s, n in tile.dims
+    ]
     return [head, *dims]
 
 
@@ -193,7 +207,7 @@ def _scalar_word(value: Any, name: str, instruction: Instruction) -> int:
     if value is None:
         return 0
     if isinstance(value, Immediate):
-        return PRESENT | value.bits
+        return PRESENT | _fits(value.bits, 32, False, f"{name}.bits", instruction)
     return (
         PRESENT
         | COLUMN

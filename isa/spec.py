@@ -80,6 +80,7 @@ class ScalarField:
     role: Role
     index: int
     memories: frozenset[Memory] = frozenset({SBUF, PSUM})
+    dtypes: frozenset[DType] = frozenset({DType.FP32})
     optional: bool = False
     immediate: bool = True
     column: bool = True
@@ -223,6 +224,12 @@ class Instruction:
     fields: ClassVar[dict[str, AnyField]]
     rules: ClassVar[tuple[Rule, ...]]
     summary: ClassVar[str]
+    lanewise: ClassVar[bool] = True
+    """Operands have as many partitions each (O-8); False where the meaning moves partitions."""
+
+    def keeps_result(self) -> Any:
+        """Whether the result adds to, or keeps some of, what it held: then it is also read. Columnar."""
+        return False
 
     def execute(self, state: Any) -> None:
         """The meaning, on `isa.state.State`."""

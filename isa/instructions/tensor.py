@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -57,6 +57,8 @@ class MultiplyMoving(Instruction):
     addition); `stop` closes the group, and only then may another engine read it.
     """
 
+    lanewise: ClassVar[bool] = False
+
     dst: Tile = result(PSUM, dtypes=frozenset({DType.FP32}))
     moving: Tile = source(SBUF, slot="B", dtypes=MATMUL_DTYPES)
     start: bool = flag(bit=0)
@@ -87,6 +89,9 @@ class MultiplyMoving(Instruction):
     def product_fits_the_columns(self, hw: Hardware) -> Any:
         """The product has no more partitions than the array has columns."""
         return self.dst.partitions <= hw.pe_columns
+
+    def keeps_result(self) -> Any:
+        return np.logical_not(self.start)
 
     def execute(self, state: Any) -> None:
         product = systolic_matmul(state.stationary_for(self), state.read(self.moving))
