@@ -13,6 +13,7 @@ Rules, for every input:
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -40,7 +41,7 @@ class DType(IntEnum):
     FP8_E5M2 = 0xF
 
     @property
-    def numpy(self) -> np.dtype[np.generic]:
+    def numpy(self) -> np.dtype[Any]:
         """The NumPy type that stores it (TF32 is stored as FP32 with 13 zero bits)."""
         return _NUMPY[self]
 
@@ -60,7 +61,7 @@ class DType(IntEnum):
         return self.name.lower()
 
 
-_NUMPY: dict[DType, np.dtype[np.generic]] = {
+_NUMPY: dict[DType, np.dtype[Any]] = {
     DType.INT8: np.dtype(np.int8),
     DType.UINT8: np.dtype(np.uint8),
     DType.INT16: np.dtype(np.int16),
@@ -120,7 +121,7 @@ def _to_tf32(x: Fp32Array) -> Fp32Array:
     return np.where(finite, rounded, bits).astype(np.uint32).view(np.float32)
 
 
-_NAN_BITS = {
+_NAN_BITS: dict[DType, tuple[Any, int]] = {
     DType.BF16: (np.uint16, 0x7FC0),
     DType.FP16: (np.uint16, 0x7E00),
     DType.FP8_E4M3: (np.uint8, 0x7C),
@@ -132,7 +133,9 @@ def _to_small_float(x: Fp32Array, dtype: DType) -> NDArray[np.generic]:
     unsigned, nan_bits = _NAN_BITS[dtype]
     with np.errstate(all="ignore"):
         bits = x.astype(dtype.numpy).view(unsigned)
-    return np.where(np.isnan(x), unsigned(nan_bits), bits).astype(unsigned).view(dtype.numpy)
+    stored = np.where(np.isnan(x), unsigned(nan_bits), bits).astype(unsigned)
+    rounded: NDArray[np.generic] = stored.view(dtype.numpy)
+    return rounded
 
 
 def _to_integer(x: Fp32Array, dtype: DType) -> NDArray[np.generic]:

@@ -149,10 +149,11 @@ def scalar(index: int, *, default: Any = dataclasses.MISSING, **options: Any) ->
     return _spec(ScalarField(Role.SOURCE, index, **options), **extra)
 
 
-def column_result(index: int, *, optional: bool = False) -> Any:
-    """A column that is written: one FP32 value a partition."""
+def column_result(index: int, *, default: Any = dataclasses.MISSING) -> Any:
+    """A column that is written: one FP32 value a partition. With a default (None) it is optional."""
+    optional = default is not dataclasses.MISSING
     spec = ScalarField(Role.RESULT, index, optional=optional, immediate=False)
-    return _spec(spec, **({"default": None} if optional else {}))
+    return _spec(spec, **({"default": default} if optional else {}))
 
 
 def number(
@@ -245,9 +246,11 @@ BY_MNEMONIC: dict[str, type[Instruction]] = {}
 C = TypeVar("C", bound=type)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(
-    source, result, dma_source, dma_result, scalar, column_result, number, flag, choice, field,
-))
+# `number`, `flag` and `choice` always have a default: left out, a checker reads them as a default
+@dataclass_transform(
+    frozen_default=True,
+    field_specifiers=(source, result, dma_source, dma_result, scalar, column_result, field),
+)
 def instruction(
     mnemonic: str,
     *,

@@ -21,7 +21,7 @@ class Activation(Instruction):
 
     `scale` and `bias` are FP32 immediates or one value a partition; the product rounds, then the
     sum. `alpha` (FP32 bits) is the parameter of prelu. With a reduce command other than idle, the
-    row sums of the unrounded FP32 results, in element order, go to the engine's 128 reduce registers.
+    row sums of the unrounded FP32 results, in element order, go to the engine's reduce registers.
     """
 
     dst: Tile = result(SBUF, PSUM)

@@ -50,7 +50,7 @@ class LoadStationary(Instruction):
 
 @instruction("matmul", opcode=0x02, engines=(Engine.TENSOR,))
 class MultiplyMoving(Instruction):
-    """Multiply the moving tile by the stationary one: dst[m, n] (+)= sum_k stationary[k, m] * moving[k, n].
+    """Multiply by the stationary tile: dst[m, n] (+)= sum_k stationary[k, m] * moving[k, n].
 
     The sum runs over k in row order from +0 with a fused multiply-add in FP32. With `start` it
     overwrites dst and opens an accumulation group, without it is added to what dst holds (one FP32

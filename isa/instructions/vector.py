@@ -15,7 +15,7 @@ from isa.dtypes import BF16, FP16
 from isa.hardware import Hardware
 from isa.memory import PSUM, SBUF, Engine
 from isa.spec import Instruction, choice, flag, instruction, number, result, rule, scalar, source
-from isa.tiles import Scalar, Tile
+from isa.tiles import Immediate, Scalar, Tile
 
 VECTOR_LIKE = (Engine.VECTOR, Engine.GPSIMD)
 
@@ -30,7 +30,7 @@ def innermost_step(tile: Any) -> Any:
 
 
 def bandwidth_cost(hw: Hardware, *tiles: Any) -> Any:
-    """2 where the fastest stride of a tile is above `slow_stride_bytes`, else 1 (neuron-facts 3.1)."""
+    """2 where a tile's fastest stride is above `slow_stride_bytes`, else 1 (neuron-facts 3.1)."""
     slow: Any = False
     for tile in tiles:
         size = getattr(tile, "size_bytes", None)
@@ -82,7 +82,8 @@ class TensorTensor(Instruction):
 class TensorScalar(Instruction):
     """dst := (src op0 operand0) op1 operand1, each operand an immediate or one value a partition.
 
-    `reverse0` and `reverse1` swap the sides of their operator. `op1` bypass leaves the first result.
+    `reverse0` and `reverse1` swap the sides of their operator. Bypass as `op1` leaves the first
+    result.
     """
 
     dst: Tile = result(SBUF, PSUM)
@@ -98,6 +99,14 @@ class TensorScalar(Instruction):
     def same_free_size(self, hw: Hardware) -> Any:
         """The input and the result have as many free elements."""
         return self.src.free == self.dst.free
+
+    def steps(self) -> list[tuple[AluOp, Scalar, bool]]:
+        """Operator, operand and whether the sides are swapped, in order."""
+        both = (
+            (self.op0, self.operand0, self.reverse0),
+            (self.op1, self.operand1, self.reverse1),
+        )
+        return [(op, x, swap) for op, x, swap in both if x is not None]
 
     def execute(self, state: Any) -> None:
         state.alu_scalars(self)
@@ -140,7 +149,11 @@ class ScalarTensorTensor(Instruction):
             & (self.op1 == AluOp.MULTIPLY)
             & (self.src.free % 2 == 0)
         )
-        n = self.src.free * np.where(fast, 1, 2) * bandwidth_cost(hw, self.src, self.other, self.dst)
+        n = (
+            self.src.free
+            * np.where(fast, 1, 2)
+            * bandwidth_cost(hw, self.src, self.other, self.dst)
+        )
         return np.maximum(hw.engine_min_interval, n)
 
 
@@ -227,8 +240,8 @@ class Memset(Instruction):
 
     def value_bits(self) -> Any:
         """The immediate's 32 bits."""
-        bits = getattr(self.value, "bits", None)
-        return self.value.immediate_bits if bits is None else bits
+        value: Any = self.value
+        return value.bits if isinstance(value, Immediate) else value.immediate_bits
 
 
 @instruction("reciprocal", opcode=0x26, engines=(Engine.VECTOR,))
