@@ -120,17 +120,20 @@ class OperandColumns:
     @cached_property
     def free(self) -> NDArray[np.float64]:
         """Elements a partition. In float64, so that no product of counts wraps around."""
-        return np.prod(self.nums.astype(np.float64), axis=1)
+        free: NDArray[np.float64] = np.prod(self.nums.astype(np.float64), axis=1)
+        return free
 
     @cached_property
     def low(self) -> NDArray[np.float64]:
         """Least byte touched. Float64 for the same reason; exact below 2**53."""
+        reach: NDArray[np.float64]
         reach = np.minimum(0.0, self.steps * (self.nums - 1.0)).sum(axis=1)
         return self.address + self.size_bytes * reach
 
     @cached_property
     def high(self) -> NDArray[np.float64]:
         """One past the greatest byte touched. As `low`."""
+        reach: NDArray[np.float64]
         reach = np.maximum(0.0, self.steps * (self.nums - 1.0)).sum(axis=1)
         return self.address + self.size_bytes * (1.0 + reach)
 
