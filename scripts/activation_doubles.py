@@ -19,19 +19,21 @@ PRELU_ALPHA = np.float32(0.1)  # the slope with which prelu is measured
 def elementwise(f: Callable[[float], float]) -> Callable[[Doubles], Doubles]:
     """A function of Python floats over an array."""
     over = np.frompyfunc(f, 1, 1)
-    return lambda x: over(x).astype(np.float64)  # type: ignore[no-any-return]  # frompyfunc is Any
+    return lambda x: np.asarray(over(x), np.float64)
 
 
 erf, erfc = elementwise(math.erf), elementwise(math.erfc)
 
 
 def sigmoid(x: Doubles) -> Doubles:
-    return 1 / (1 + np.exp(-x))
+    result: Doubles = 1 / (1 + np.exp(-x))
+    return result
 
 
 def sigmoid_product_dx(x: Doubles) -> Doubles:
     """d/dz of z * sigmoid(z); the product is 0, not NaN, where the sigmoid has vanished."""
-    return sigmoid(x) * (1 + x / (1 + np.exp(x)))
+    result: Doubles = sigmoid(x) * (1 + x / (1 + np.exp(x)))
+    return result
 
 
 def normal_cdf(x: Doubles) -> Doubles:
@@ -49,7 +51,9 @@ def gelu_apprx_tanh(x: Doubles) -> Doubles:
 def mish(x: Doubles) -> Doubles:
     u = np.exp(-np.abs(x))
     right = x * (1 + 2 * u) / (1 + 2 * u + 2 * u * u)
-    return np.where(x > 0, right, x * u * (u + 2) / (u * (u + 2) + 2))
+    left = x * u * (u + 2) / (u * (u + 2) + 2)
+    result: Doubles = np.where(x > 0, right, left)
+    return result
 
 
 DOUBLES: dict[F, Callable[[Doubles], Doubles]] = {

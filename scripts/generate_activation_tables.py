@@ -29,6 +29,7 @@ LARGEST = (2 - mpf(2) ** -23) * mpf(2) ** 127
 OVERFLOW = LARGEST * (1 + mpf(2) ** -25)
 MAX_SEGMENT_BITS = 14
 SMALLEST_EXPONENT = -40  # below this every function is its Taylor polynomial at zero
+LINEAR_EXPONENT = -24  # below this a function that is zero at zero is c1 * x
 ORIGIN_CANDIDATES = 24
 
 Polynomial = list[mpf]  # coefficients of t^0, t^1, ...
@@ -203,8 +204,13 @@ def binade(fitter: Fitter, sign: int, exponent: int) -> list[Segment]:
 
 
 def near_zero(fitter: Fitter, sign: int) -> tuple[int, Segment]:
-    """The largest exponent e with one cubic for all of sign * [0, 2^e], and that cubic."""
-    for exponent in range(0, SMALLEST_EXPONENT, -1):
+    """The largest exponent e with one cubic for all of sign * [0, 2^e], and that cubic.
+
+    Where f(0) is 0 the rounding of c1 weighs on every result, so that cubic is kept to the numbers
+    that are so small that only c1 * x is left.
+    """
+    largest = LINEAR_EXPONENT if fitter.f(mpf(0)) == 0 else 0
+    for exponent in range(largest, SMALLEST_EXPONENT, -1):
         ends = sorted((mpf(0), sign * mpf(2) ** exponent))
         origin, p = fitter.anchored(ends[0], ends[1], mpf(0))
         if fitter.fits(p, origin, *ends):
@@ -223,7 +229,7 @@ def add_polynomial(builder: TableBuilder, function: ActivationFunction) -> None:
         segments = [inner]
         for field_ in range(256):  # the exponent field; 255 is never looked up for a result
             exponent = field_ - 127
-            if inner_exponent <= exponent < 128 and len(segments) <= 1 << MAX_SEGMENT_BITS:
+            if inner_exponent <= exponent < 128:
                 segments = outer_binade(fitter, function, sign, exponent, limit)
             builder.place(first_row + field_, segments)
 

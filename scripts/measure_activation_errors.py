@@ -1,8 +1,8 @@
 """Measure the activation functions: `python -m scripts.measure_activation_errors [FILE.json]`.
 
 In    the shipped tables, through the fast evaluator
-Out   `isa/activation/errors.json`: per function the worst error over every finite BF16 input (mpmath
-      for each) and over a dense FP32 sample (float64, the worst points and a subsample by mpmath)
+Out   `isa/activation/errors.json`: per function the worst error over every finite BF16 input (by
+      mpmath) and over a dense FP32 sample (float64; the worst points and a subsample by mpmath)
 
 Errors are in units in the last place of the exact result, |y - f(x)| / 2^(max(e, -126) - 23) where
 2^e <= |f(x)| < 2^(e+1). The relative error is taken over results of normal size, the absolute one
@@ -23,14 +23,13 @@ from isa.activation.functions import ERROR_BOUND_ULP, FACTS, ActivationFunction,
 from isa.activation.tables import ROWS_FILE, table_bytes
 from scripts.activation_doubles import DOUBLES, PRELU_ALPHA
 from scripts.activation_formulas import FORMULAS
-from scripts.float32_rounding import nearest_float32, ulp_exponent
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 ERRORS_FILE = ROWS_FILE.with_name("errors.json")
-STRATA = 1 << 20  # of equal count of FP32 bit patterns, one sample from each
-UNIFORM = 1 << 19  # samples uniform on [-16, 16], where networks live
+STRATA = 1 << 21  # of equal count of FP32 bit patterns, one sample from each
+UNIFORM = 1 << 20  # samples uniform on [-16, 16], where networks live
 SEED = 20190
 RECHECKED = 64
 SUBSAMPLE = 2048
@@ -51,7 +50,7 @@ def dense_inputs(strata: int = STRATA, uniform: int = UNIFORM) -> Floats:
     fractions = random.integers(-(1 << 24), 1 << 24, uniform).astype(np.float64)
     near = (fractions * 2.0**-20).astype(np.float32)
     x = np.concatenate([spread, near])
-    return x[np.isfinite(x)]
+    return np.asarray(x[np.isfinite(x)], np.float32)
 
 
 def within(function: ActivationFunction, x: Floats) -> Floats:
@@ -74,15 +73,19 @@ def errors_in_ulp(y: Floats, truth: Doubles) -> Doubles:
     exponent = np.maximum(np.frexp(truth)[1] - 1, -126) - 23
     overflow = np.abs(truth) >= 2.0**128 - 2.0**103
     finite = np.where(overflow, np.copysign(2.0**128, truth), truth)
-    reached = np.where(np.isinf(y), np.copysign(2.0**128, y), y.astype(np.float64))
-    return np.abs(reached - finite) / np.ldexp(1.0, np.where(overflow, 104, exponent))
+    wide = y.astype(np.float64)
+    reached = np.where(np.isinf(wide), np.copysign(2.0**128, wide), wide)
+    unit: Doubles = np.ldexp(1.0, np.where(overflow, 104, exponent))
+    result: Doubles = np.abs(reached - finite) / unit
+    return result
 
 
 def measure(function: ActivationFunction, x: Floats, truth: Doubles) -> dict[str, Any]:
     """Worst errors of the shipped function against `truth` at x."""
     y = evaluate_fast(function, x, float(PRELU_ALPHA))
     ulp = errors_in_ulp(y, truth)
-    difference = np.abs(y.astype(np.float64) - truth)
+    with np.errstate(invalid="ignore"):  # infinities meet where both overflow
+        difference = np.abs(y.astype(np.float64) - truth)
     normal = (np.abs(truth) >= 2.0**-126) & (np.abs(truth) < 2.0**128) & np.isfinite(y)
     relative = np.divide(difference, np.abs(truth), out=np.zeros_like(truth), where=normal)
     small = np.abs(truth) <= 1
@@ -111,17 +114,20 @@ def measure_bf16(function: ActivationFunction) -> dict[str, Any]:
     truth = truth_of(function, x)
     report = measure(function, x, truth)
     y = evaluate_fast(function, x, float(PRELU_ALPHA))
-    report["bf16_misrounded"] = int(np.sum(to_bf16(y) != bf16_of_truth(function, x, truth)))
+    ideal = bf16_of_truth(truth)
+    report["bf16_misrounded"] = int(np.sum(to_bf16(y) != ideal))
     return report
 
 
-def measure_fp32(function: ActivationFunction, x: Floats) -> dict[str, Any]:
+def measure_fp32(
+    function: ActivationFunction, x: Floats, subsample: int = SUBSAMPLE
+) -> dict[str, Any]:
     """The dense sample by float64, its worst points and a subsample by the exact formula."""
     x = within(function, x)
     with np.errstate(all="ignore"):
         quick = DOUBLES[function](x.astype(np.float64))
     ulp = errors_in_ulp(evaluate_fast(function, x, float(PRELU_ALPHA)), quick)
-    again = np.union1d(np.argsort(ulp)[-RECHECKED:], np.arange(0, x.size, x.size // SUBSAMPLE))
+    again = np.union1d(np.argsort(ulp)[-RECHECKED:], np.arange(0, x.size, x.size // subsample))
     exact = truth_of(function, x[again])
     yardstick = errors_in_ulp(evaluate_fast(function, x[again], float(PRELU_ALPHA)), exact)
     apart = float(np.max(np.abs(yardstick - ulp[again])))
@@ -131,9 +137,10 @@ def measure_fp32(function: ActivationFunction, x: Floats) -> dict[str, Any]:
     return measure(function, x, quick)
 
 
-def bf16_of_truth(function: ActivationFunction, x: Floats, truth: Doubles) -> NDArray[np.uint32]:
-    """The BF16 number nearest to f(x), as bits (through round-to-odd FP32: one rounding)."""
-    nearest = truth.astype(np.float32)
+def bf16_of_truth(truth: Doubles) -> Floats:
+    """The BF16 number nearest to f(x) (through round-to-odd FP32: one rounding)."""
+    with np.errstate(over="ignore"):
+        nearest = truth.astype(np.float32)
     bits = nearest.view(np.uint32).copy()
     inexact = (nearest != truth) & np.isfinite(nearest)
     away = inexact & (np.abs(nearest.astype(np.float64)) > np.abs(truth))
@@ -141,10 +148,11 @@ def bf16_of_truth(function: ActivationFunction, x: Floats, truth: Doubles) -> ND
     return to_bf16(np.where(inexact, bits | 1, bits).astype(np.uint32).view(np.float32))
 
 
-def to_bf16(y: Floats) -> NDArray[np.uint32]:
-    """Top half of the bits after rounding to nearest even."""
+def to_bf16(y: Floats) -> Floats:
+    """Rounded to nearest even to BF16, as FP32."""
     bits = y.view(np.uint32).astype(np.uint64)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint32)
+    top = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16 << 16
+    return top.astype(np.uint32).view(np.float32)
 
 
 def report() -> dict[str, Any]:

@@ -132,32 +132,49 @@ def _special(special, function, bits, magnitude):  # type: ignore[no-untyped-def
 
 @njit(cache=True, nogil=True)
 def _power(function: int, x: Floats, out: Floats, tables: Tables) -> None:
-    rows, segments, special = tables
+    """Scaling by a power of two adds to the exponent bits, while the result is a normal number."""
+    rows, segments, _ = tables
     first = np.uint32(512 * function)
-    odd = function == _RECIPROCAL
-    halve = 0 if odd else 1
+    reciprocal = function == _RECIPROCAL
+    no_result = np.uint32(0 if reciprocal else 0x80000000)  # this sign bit makes a NaN
+    halve = 0 if reciprocal else 1
     direction = 1 if function == _SQRT else -1
-    words = x.view(np.uint32)
+    words, results = x.view(np.uint32), out.view(np.uint32)
     for i in range(x.size):
         bits = words[i]
-        magnitude = bits & np.uint32(0x7FFFFFFF)
-        nothing = magnitude == np.uint32(0) or magnitude >= np.uint32(0x7F800000)
-        if nothing or (bits != magnitude and not odd):
-            out[i] = _special(special, function, bits, magnitude)
-            continue
-        bias = 127
-        if magnitude < np.uint32(0x00800000):
-            raised = _from_bits(magnitude) * _TWO_24
-            magnitude = raised.view(np.uint32)
-            bias = 151
-        exponent = np.int64(magnitude >> np.uint32(23)) - bias
-        k = exponent >> halve
-        m_field = np.uint32((127 + exponent - (k << halve)) << 23)
-        m_bits = (magnitude & np.uint32(0x7FFFFF)) | m_field
-        p = _polynomial(first, m_bits, _from_bits(m_bits), rows, segments)
-        j = direction * k
-        scaled = (p * _from_bits((127 + (j >> 1)) << 23)) * _from_bits((127 + j - (j >> 1)) << 23)
-        out[i] = -scaled if bits & np.uint32(0x80000000) else scaled
+        magnitude = np.int64(bits & np.uint32(0x7FFFFFFF))
+        if 0x00800000 <= magnitude < 0x7F800000 and not bits & no_result:
+            k = ((magnitude >> 23) - 127) >> halve
+            m_bits = np.uint32(magnitude - (k << (23 + halve)))
+            p = np.float32(_polynomial(first, m_bits, _from_bits(m_bits), rows, segments))
+            scaled = np.int64(p.view(np.uint32)) + ((direction * k) << 23)
+            if 0x00800000 <= scaled < 0x7F800000:
+                results[i] = np.uint32(scaled) | (bits & np.uint32(0x80000000))
+                continue
+        out[i] = _power_at_edges(function, bits, halve, direction, tables)
+
+
+@njit(cache=True, nogil=True)
+def _power_at_edges(function, bits, halve, direction, tables):  # type: ignore[no-untyped-def]
+    """The same for any x: zeros, infinities, NaN, denormal x, a result that is denormal."""
+    magnitude = bits & np.uint32(0x7FFFFFFF)
+    nothing = magnitude == np.uint32(0) or magnitude >= np.uint32(0x7F800000)
+    if nothing or (bits != magnitude and function != _RECIPROCAL):
+        return _special(tables.special, function, bits, magnitude)
+    bias = 127
+    if magnitude < np.uint32(0x00800000):
+        raised = np.float32(_from_bits(magnitude) * _TWO_24)
+        magnitude = raised.view(np.uint32)
+        bias = 151
+    exponent = np.int64(magnitude >> np.uint32(23)) - bias
+    k = exponent >> halve
+    m_field = np.uint32((127 + exponent - (k << halve)) << 23)
+    m_bits = np.uint32((magnitude & np.uint32(0x7FFFFF)) | m_field)
+    first = np.uint32(512 * function)
+    p = _polynomial(first, m_bits, _from_bits(m_bits), tables.rows, tables.segments)
+    j = direction * k
+    scaled = (p * _from_bits((127 + (j >> 1)) << 23)) * _from_bits((127 + j - (j >> 1)) << 23)
+    return _from_bits(np.float32(scaled).view(np.uint32) | (bits & np.uint32(0x80000000)))
 
 
 @njit(cache=True, nogil=True)
@@ -167,12 +184,12 @@ def _logarithm(x: Floats, out: Floats, tables: Tables) -> None:
     words = x.view(np.uint32)
     for i in range(x.size):
         bits = words[i]
-        if bits - np.uint32(1) >= np.uint32(0x7F7FFFFF):
+        if bits == np.uint32(0) or bits >= np.uint32(0x7F800000):  # negative ones too
             out[i] = _special(special, _LOG, bits, bits & np.uint32(0x7FFFFFFF))
             continue
         shift = 0
         if bits < np.uint32(0x00800000):
-            raised = x[i] * _TWO_24
+            raised = np.float32(x[i] * _TWO_24)
             bits = raised.view(np.uint32)
             shift = -24
         local = (np.int64(bits) - LOG_CUT_BITS) >> 23
