@@ -10,6 +10,8 @@ Codes   SYS-F0xx  a model that cannot be read or breaks ONNX's rules     (fronte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from isa.errors import MalformedError, SystolaError
 
 
@@ -20,9 +22,13 @@ class ShapeError(MalformedError):
 
 
 class UnsupportedError(SystolaError):
-    """A model that we do not compile, naming everything that is missing."""
+    """A model that we do not compile, naming everything that is missing.
+
+    `missing` lists (operator, node, reason) where operators are what is missing.
+    """
 
     kind = "UnsupportedError"
+    missing: Sequence[tuple[str, str, str]] = ()
 
 
 class CapacityError(SystolaError):

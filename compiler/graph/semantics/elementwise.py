@@ -69,7 +69,7 @@ def divide(a: Array, b: Array) -> Array:
 def power(a: Array, b: Array) -> Array:
     """a ** b, doubles for floats; integers wrap, a negative power truncates towards zero."""
     if is_float(a.dtype):
-        return np.power(a.astype(FP64), b.astype(FP64)).astype(a.dtype)
+        return np.asarray(np.power(a.astype(FP64), b.astype(FP64)).astype(a.dtype))
     raised = np.power(a, np.maximum(b, 0))
     inverse = np.where(a == 1, 1, np.where(a == -1, np.where(b % 2 == 0, 1, -1), 0))
     return np.where(b >= 0, raised, inverse).astype(a.dtype)
@@ -119,9 +119,9 @@ def cast(x: Array, attrs: Attrs) -> Array:
     """Convert; float to integer truncates and saturates, NaN gives 0."""
     to = attrs["to"]
     if to == BOOL:
-        return x != 0
+        return np.asarray(x != 0)
     if not is_float(x.dtype) or is_float(to):
-        return x.astype(to)
+        return np.asarray(x.astype(to))
     bounds = np.iinfo(to)
     whole = np.trunc(x.astype(FP64))
     above, below = whole >= float(bounds.max), whole <= float(bounds.min)

@@ -9,6 +9,14 @@ import numpy as np
 from compiler.graph.graph import FP64, Array, is_float
 from compiler.graph.semantics.registry import MEANINGS, Attrs, Meaning, meaning
 
+_REDUCERS: dict[str, Callable[..., Array]] = {
+    "sum": np.sum,
+    "mean": np.mean,
+    "max": np.max,
+    "min": np.min,
+    "prod": np.prod,
+}
+
 
 @meaning("reduce")
 def reduce(x: Array, attrs: Attrs) -> Array:
@@ -16,7 +24,7 @@ def reduce(x: Array, attrs: Attrs) -> Array:
     kind, axes, keep = attrs["kind"], attrs["axes"], attrs["keepdims"]
     if not axes:
         return x
-    function = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min, "prod": np.prod}[kind]
+    function = _REDUCERS[kind]
     if kind in ("max", "min"):
         return np.asarray(function(x, axis=axes, keepdims=keep))
     accumulator = FP64 if is_float(x.dtype) else x.dtype
@@ -31,7 +39,7 @@ def _arg_reduce(function: Callable[..., Array]) -> Meaning:
             found = x.shape[axis] - 1 - function(np.flip(x, axis), axis=axis, keepdims=True)
         else:
             found = function(x, axis=axis, keepdims=True)
-        return found if attrs["keepdims"] else np.squeeze(found, axis)
+        return np.asarray(found if attrs["keepdims"] else np.squeeze(found, axis))
 
     return run
 

@@ -1,0 +1,1 @@
+"""Importers: one folder a framework, all make the same graph."""

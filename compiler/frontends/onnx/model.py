@@ -1,0 +1,126 @@
+"""Read a model: a file, bytes or a ModelProto becomes a checked ModelProto.
+
+Nothing in the file is trusted: the protobuf may be garbage, external data may point outside the
+model's folder, the graph may break ONNX's rules. Each has its own code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs
+
+from compiler.errors import UnsupportedError
+from isa.errors import MalformedError
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+OLDEST_OPSET = 7
+_CHECKED_IN_MEMORY = 1 << 30  # bytes; onnx's checker takes larger models only as files
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checked model, the opset of each domain, and the folder of its external data."""
+
+    proto: onnx.ModelProto
+    opsets: dict[str, int]
+    folder: Path | None
+
+
+def read_model(model: str | Path | bytes | onnx.ModelProto) -> Model:
+    """Read and check a model.
+
+    Raises:
+        MalformedError: unreadable (SYS-F001, F002), or against ONNX's rules (F003, F004).
+        UnsupportedError: an opset older than 7 or newer than the onnx package (F201, F202).
+    """
+    folder = Path(model).parent if isinstance(model, str | Path) else None
+    proto = _parse(model)
+    opsets = {_domain(entry.domain): entry.version for entry in proto.opset_import}
+    _check_opset(opsets)
+    _check_rules(proto, Path(model) if isinstance(model, str | Path) else None)
+    return Model(proto, opsets, folder)
+
+
+def _parse(model: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
+    if isinstance(model, onnx.ModelProto):
+        return model
+    where = f"file {Path(model).name}" if isinstance(model, str | Path) else "bytes"
+    try:
+        data = Path(model).read_bytes() if isinstance(model, str | Path) else model
+    except OSError as error:
+        raise MalformedError(
+            "SYS-F001",
+            "the model file can be read",
+            found=error.strerror or str(error),
+            at=where,
+            hint="check the path and its permissions",
+        ) from error
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError as error:
+        raise _not_onnx(f"{len(data)} bytes that do not parse ({error})", where) from error
+    if not proto.HasField("graph") or not proto.opset_import:
+        missing = "graph" if not proto.HasField("graph") else "operator set"
+        raise _not_onnx(f"{len(data)} bytes with no {missing}", where)
+    return proto
+
+
+def _not_onnx(found: str, where: str) -> MalformedError:
+    return MalformedError(
+        "SYS-F002",
+        "the model is an ONNX protobuf",
+        found=found,
+        at=where,
+        hint="export the model again; a Git LFS pointer or a truncated download reads like this",
+    )
+
+
+def _domain(domain: str) -> str:
+    return "" if domain in STANDARD_DOMAINS else domain
+
+
+def _check_opset(opsets: dict[str, int]) -> None:
+    version = opsets.get("")
+    newest = onnx.defs.onnx_opset_version()
+    if version is None:
+        return
+    if version < OLDEST_OPSET:
+        raise UnsupportedError(
+            "SYS-F201",
+            f"the model's operator set is at least {OLDEST_OPSET}",
+            found=f"opset {version}",
+            hint=f"convert it: onnx.version_converter.convert_version(model, {OLDEST_OPSET + 6})",
+        )
+    if version > newest:
+        raise UnsupportedError(
+            "SYS-F202",
+            "the model's operator set is known to the installed onnx package",
+            found=f"opset {version}; onnx {onnx.__version__} knows up to {newest}",
+            hint="install a newer onnx, or export with an older opset",
+        )
+
+
+def _check_rules(proto: onnx.ModelProto, path: Path | None) -> None:
+    """onnx's own checker, and what it leaves out: a name defined twice is one of ours."""
+    try:
+        if path is not None and proto.ByteSize() >= _CHECKED_IN_MEMORY:
+            onnx.checker.check_model(str(path))
+        else:
+            onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise MalformedError(
+            "SYS-F003",
+            "the model obeys ONNX's rules",
+            found=lines[0] if lines else "the checker refused it",
+            at="; ".join(line for line in lines[1:] if line.startswith("==>")),
+            hint="onnx.checker.check_model(model) says the same; mend the exporter",
+        ) from error
+    except (RuntimeError, ValueError, OSError, UnicodeDecodeError) as error:
+        raise MalformedError(
+            "SYS-F004", "the model obeys ONNX's rules", found=str(error).splitlines()[0]
+        ) from error

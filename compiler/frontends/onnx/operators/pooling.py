@@ -1,0 +1,109 @@
+"""Pooling: windows of maxima and sums; an average is a sum times known reciprocals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.frontends.onnx.operators.contraction import spatial, window_pads
+from compiler.frontends.onnx.operators.normalization import widened
+from compiler.frontends.onnx.operators.reduction import reduced
+from compiler.frontends.onnx.registry import OnnxNode, imports
+from compiler.graph.evaluate import apply
+from compiler.graph.graph import FP32, Array, Attr, Value
+
+
+class _Window:
+    """The window of a pooling node: strides, dilations, pads and what ceil_mode adds to them."""
+
+    def __init__(self, n: OnnxNode, extents: tuple[int, ...]) -> None:
+        rank = len(extents)
+        self.window = tuple(int(k) for k in n.required("kernel_shape"))
+        self.strides = spatial(n, "strides", rank)
+        self.dilations = spatial(n, "dilations", rank)
+        self.pads = window_pads(n, extents, self.window, self.strides, self.dilations)
+        self.extents = extents
+        self.grown = self.pads  # pads, and what the last window of ceil_mode needs beyond them
+        if n.attr("ceil_mode", 0) and n.attr("auto_pad", "NOTSET") in ("NOTSET", ""):
+            self.grown = tuple(self._ceiling(i) for i in range(rank))
+
+    def _ceiling(self, i: int) -> tuple[int, int]:
+        """The last window may reach past the pads, but starts inside the input or low pad."""
+        (lo, hi), stride = self.pads[i], self.strides[i]
+        span = (self.window[i] - 1) * self.dilations[i] + 1
+        padded = self.extents[i] + lo + hi
+        count = -(-(padded - span) // stride) + 1
+        if (count - 1) * stride >= self.extents[i] + lo:
+            count -= 1
+        return lo, max(hi, (count - 1) * stride + span - self.extents[i] - lo)
+
+    def apply(self, n: OnnxNode, kind: str, x: Value) -> Value:
+        return n.emit(
+            "reduce_window", x, kind=kind, window=self.window, strides=self.strides,
+            dilations=self.dilations, pads=self.grown,
+        )  # fmt: skip
+
+    def counts(self, include_pads: bool) -> Array:
+        """[1, 1, *S]: how many elements (pads too, if they count) each window covers."""
+        ones = np.ones((1, 1, *self.extents), np.float32)
+        rest = self.grown
+        if include_pads:
+            ones = np.pad(ones, ((0, 0), (0, 0), *self.pads), constant_values=1)
+            rest = tuple(
+                (g[0] - p[0], g[1] - p[1]) for g, p in zip(self.grown, self.pads, strict=True)
+            )
+        attrs: dict[str, Attr] = {"kind": "sum", "window": self.window, "strides": self.strides,
+                 "dilations": self.dilations, "pads": rest}  # fmt: skip
+        return apply("reduce_window", [ones], attrs, [FP32])[0]
+
+
+@imports("MaxPool")
+def max_pool(n: OnnxNode) -> Value:
+    if len([o for o in n.proto.output if o]) > 1:
+        raise n.refuse("the Indices output")
+    return _Window(n, n[0].shape[2:]).apply(n, "max", n[0])
+
+
+@imports("AveragePool")
+def average_pool(n: OnnxNode) -> Value:
+    x = widened(n, n[0])
+    window = _Window(n, x.shape[2:])
+    total = window.apply(n, "sum", x)
+    counts = window.counts(bool(n.attr("count_include_pad", 0)))
+    inverse = (np.float32(1) / counts).astype(np.float32)
+    if inverse.size and np.all(inverse == inverse.ravel()[0]):
+        inverse = inverse.ravel()[0].reshape(())
+    return n.cast(n.emit("mul", total, n.cast(n.b.constant(inverse), x.dtype)), n[0].dtype)
+
+
+@imports("LpPool")
+def lp_pool(n: OnnxNode) -> Value:
+    """(sum |x|^p)^(1/p) of each window."""
+    x, p = widened(n, n[0]), n.attr("p", 2)
+    window = _Window(n, x.shape[2:])
+    return n.cast(_root(n, window.apply(n, "sum", _power(n, x, p)), p), n[0].dtype)
+
+
+def _power(n: OnnxNode, x: Value, p: int) -> Value:
+    if p == 1:
+        return n.emit("abs", x)
+    return n.emit("mul", x, x) if p == 2 else n.emit("pow", n.emit("abs", x), n.like(p, x))
+
+
+def _root(n: OnnxNode, x: Value, p: int) -> Value:
+    if p == 1:
+        return x
+    return n.emit("sqrt", x) if p == 2 else n.emit("pow", x, n.like(1.0 / p, x))
+
+
+@imports("GlobalAveragePool", "GlobalMaxPool")
+def global_pool(n: OnnxNode) -> Value:
+    x = widened(n, n[0])
+    kind = "mean" if n.op_type == "GlobalAveragePool" else "max"
+    return n.cast(reduced(n, kind, x, tuple(range(2, x.rank))), n[0].dtype)
+
+
+@imports("GlobalLpPool")
+def global_lp_pool(n: OnnxNode) -> Value:
+    x, p = widened(n, n[0]), n.attr("p", 2)
+    total = reduced(n, "sum", _power(n, x, p), tuple(range(2, x.rank)))
+    return n.cast(_root(n, total, p), n[0].dtype)

@@ -1,0 +1,94 @@
+"""TensorProto to numpy: embedded, or external data that stays inside the model's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from compiler.errors import UnsupportedError
+from compiler.graph.graph import Array, DType
+from isa.errors import MalformedError
+
+
+def dtype_of(element_type: int, where: str) -> DType:
+    """The numpy dtype of an ONNX element type; strings and complex numbers are refused."""
+    try:
+        name = onnx.TensorProto.DataType.Name(element_type)
+    except ValueError:
+        name = str(element_type)
+    if name in ("STRING", "UNDEFINED", "COMPLEX64", "COMPLEX128") or name.isdigit():
+        raise UnsupportedError(
+            "SYS-F203",
+            "tensors hold floating-point numbers, integers or booleans",
+            found=f"element type {name}",
+            at=where,
+            hint="leave that part of the model to the framework",
+        )
+    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(element_type))
+
+
+def to_array(tensor: onnx.TensorProto, folder: Path | None) -> Array:
+    """The tensor's data, read only where it is mapped from a file."""
+    where = f"tensor {tensor.name or '(unnamed)'}"
+    dtype = dtype_of(tensor.data_type, where)
+    if any(extent < 0 for extent in tensor.dims):
+        raise MalformedError(
+            "SYS-F005", "extents are not negative", found=str(list(tensor.dims)), at=where
+        )
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return _external(tensor, dtype, folder, where)
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except (ValueError, TypeError) as error:
+        raise MalformedError(
+            "SYS-F006",
+            "a tensor holds as many bytes as its shape and type say",
+            found=f"{str(error).splitlines()[0]} (dims {list(tensor.dims)}, {dtype})",
+            at=where,
+        ) from error
+
+
+def _external(tensor: onnx.TensorProto, dtype: DType, folder: Path | None, where: str) -> Array:
+    """Map the tensor's bytes from its file."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    if folder is None:
+        raise MalformedError(
+            "SYS-F007",
+            "a model with external data is given as a file",
+            found=f"data in {location!r}, and a model without a folder",
+            at=where,
+            hint="pass the path of the .onnx file",
+        )
+    root = folder.resolve()
+    path = (root / location).resolve()
+    if not path.is_relative_to(root) or not path.is_file():
+        what = "outside the model's folder" if not path.is_relative_to(root) else "not a file"
+        raise MalformedError(
+            "SYS-F008",
+            "external data is a file inside the model's folder",
+            found=f"{location!r}: {what}",
+            at=where,
+            hint="keep the data file beside the .onnx file",
+        )
+    shape = tuple(tensor.dims)
+    needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    offset = int(entries.get("offset", "0") or 0)
+    length = int(entries.get("length", "0") or 0) or needed
+    if offset < 0 or length != needed or offset + needed > path.stat().st_size:
+        raise MalformedError(
+            "SYS-F009",
+            "external data holds the tensor's bytes",
+            found=f"{needed} bytes wanted at {offset} (length {length}); "
+            f"the file has {path.stat().st_size}",
+            at=where,
+        )
+    if needed == 0:
+        return np.zeros(shape, dtype)
+    raw = np.memmap(path, np.uint8, "r", offset, (needed,))
+    return (
+        np.asarray(raw).view(dtype.newbyteorder("<") if dtype.kind != "V" else dtype).reshape(shape)
+    )
