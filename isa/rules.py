@@ -42,6 +42,11 @@ class Place:
     program: Program
     columns: Columns
 
+    @property
+    def header(self) -> Header:
+        """Waits and signals of the columns."""
+        return Header(self.columns.words)
+
 
 OPERAND_RULES: list[Rule] = []
 KIND_RULES: list[Rule] = []
@@ -79,8 +84,8 @@ def partitions_exist(o: OperandColumns, at: Place) -> Any:
 
 @_enter(OPERAND_RULES, "O-4")
 def start_partition_suits_the_count(o: OperandColumns, at: Place) -> Any:
-    """An engine's operand starts at partition 0 when it has more than 64 partitions, at 0 or 64 when
-    it has more than 32, else at 0, 32, 64 or 96.
+    """An engine's operand of more than 64 partitions starts at partition 0, of more than 32 at 0 or
+    64, else at 0, 32, 64 or 96.
     """
     grain = np.where(o.partitions > 64, 128, np.where(o.partitions > 32, 64, 32))
     return o.is_dma | (o.start % grain == 0)
@@ -198,7 +203,7 @@ def scalar_is_of_a_declared_form(at: Place) -> Any:
 @_enter(KIND_RULES, "S-1")
 def semaphores_exist(at: Place) -> Any:
     """Waits and signals name semaphores that the target has."""
-    h = Header(at.columns.words)
+    h = at.header
     waits = ~h.wait_on | (h.wait_semaphore < at.hw.semaphores)
     return waits.all(axis=1) & (~h.signal_on | (h.signal_semaphore < at.hw.semaphores))
 
@@ -206,7 +211,7 @@ def semaphores_exist(at: Place) -> Any:
 @_enter(KIND_RULES, "S-2")
 def semaphore_values_are_reachable(at: Place) -> Any:
     """A wait's value and a signal's amount are at most the greatest value of a semaphore."""
-    h = Header(at.columns.words)
+    h = at.header
     waits = ~h.wait_on | (h.wait_value <= at.hw.semaphore_max)
     return waits.all(axis=1) & (~h.signal_on | (h.signal_amount <= at.hw.semaphore_max))
 

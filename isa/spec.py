@@ -175,11 +175,14 @@ def choice(enum: type[IntEnum], width: int, *, bit: int, word: int = 2, default:
 
 @dataclass(frozen=True)
 class Rule:
-    """A labelled legality rule. `holds(self_or_columns, hw)` gives a truth value or an array."""
+    """A labelled legality rule. `holds(self_or_columns, hw)` gives a truth value or an array.
+
+    The general rules of `rules.py` are of this type too, and say there what they are given.
+    """
 
     label: str
     sentence: str
-    holds: Callable[[Any, Any], Any]
+    holds: Callable[..., Any]
 
 
 F = TypeVar("F", bound=Callable[..., Any])
