@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from isa.encoding import Row, decode_all, encode
 from isa.errors import IllegalError
+from isa.lexer import Line, Token
 from isa.memory import stream_name, stream_number
-from isa.parsing import DTYPES, Line, Token, parse_instruction
+from isa.parsing import DTYPES, parse_instruction
 from isa.printing import format_instruction, format_name
 from isa.program import BufferKind, DramBuffer, Program
 from isa.spec import WORDS, Instruction
@@ -76,7 +77,7 @@ def assemble(text: str) -> Program:
     """The program that a text describes.
 
     Raises:
-        MalformedError: SYS-A001 to SYS-A012 (`parsing.py`), naming line and column.
+        MalformedError: SYS-A001 to SYS-A012 (`lexer.py`), naming line and column.
     """
     draft = _Draft()
     for number, source in enumerate(text.splitlines(), 1):
