@@ -39,7 +39,11 @@ def split_at_clears(events: Events) -> tuple[Events, Epochs]:
     """Renumber semaphores so that every epoch has its own. Events that are never reached keep
     their semaphore's last epoch."""
     semaphores = 1 + int(
-        max(events.waits.max(initial=-1), events.signal.max(initial=-1), events.clear.max(initial=-1))
+        max(
+            events.waits.max(initial=-1),
+            events.signal.max(initial=-1),
+            events.clear.max(initial=-1),
+        )
     )
     clears = np.flatnonzero(events.clear >= 0)
     if not len(clears):
@@ -50,15 +54,26 @@ def split_at_clears(events: Events) -> tuple[Events, Epochs]:
     ends = np.full(base[-1], -1, dtype=np.int64)
     epoch = np.zeros(semaphores, dtype=np.int64)
     _run_with_clears(
-        events.first, events.waits, events.targets, events.signal, events.amount, events.clear,
-        base, epoch, waits, signal, ends,
+        events.first,
+        events.waits,
+        events.targets,
+        events.signal,
+        events.amount,
+        events.clear,
+        base,
+        epoch,
+        waits,
+        signal,
+        ends,
     )
     renumbered = replace(events, waits=waits, signal=signal, clear=np.full(len(events), -1))
     return renumbered, Epochs(np.repeat(np.arange(semaphores), counts), ends)
 
 
 @njit(cache=True)
-def _run_with_clears(first, waits, targets, signal, amount, clear, base, epoch, new_waits, new_signal, ends):  # type: ignore[no-untyped-def]
+def _run_with_clears(
+    first, waits, targets, signal, amount, clear, base, epoch, new_waits, new_signal, ends
+):  # type: ignore[no-untyped-def]
     """Run round robin; give each semaphore access the number base + epochs passed when it runs."""
     streams, n = len(first) - 1, len(signal)
     at = first[:-1].copy()

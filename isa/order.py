@@ -29,7 +29,9 @@ Ints = NDArray[np.int64]
 Clocks = NDArray[np.int32]
 
 NEVER = np.int32(2**31 - 1)
-MAX_CLOCKS = 2**28  # entries of the clock table: a gigabyte, thirteen million instructions of 20 streams
+MAX_CLOCKS = (
+    2**28
+)  # entries of the clock table: a gigabyte, thirteen million instructions of 20 streams
 
 
 @dataclass(frozen=True)
