@@ -203,5 +203,3 @@ def _pieces(payload: memoryview, step: int = 1 << 20) -> Iterator[memoryview]:
 def _unpackable(message: str, found: str) -> Exception:
     hint = "fetch the file again, or compile the model without --compress"
     return malformed("SYS-N015", message, found=found, at="payload", hint=hint)
-
-

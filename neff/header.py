@@ -86,7 +86,7 @@ def parse_header(raw: bytes, file_bytes: int) -> Header:
             found=f"{len(raw)} bytes in all",
             at="byte 0",
         )
-    numbers = {
+    numbers: dict[str, Any] = {
         f.name: int.from_bytes(raw[f.offset : f.end], "little")
         for f in HEADER_FIELDS
         if f.kind == "integer"
@@ -95,13 +95,18 @@ def parse_header(raw: bytes, file_bytes: int) -> Header:
     _check_version(numbers)
     _check_features(numbers["feature_bits"])
     _check_size(numbers["data_size"], file_bytes)
-    texts = {f.name: _text(raw, f) for f in HEADER_FIELDS if f.kind == "text"}
     nodes = raw[FIELD["tpb_per_node"].offset : FIELD["tpb_per_node"].end]
     _check_cores(numbers, nodes)
     _check_pad(raw)
     _check_uuid(raw)
     digest = raw[FIELD["hash"].offset : FIELD["hash"].end]
-    return Header(hash=digest, tpb_per_node=nodes.rstrip(b"\0"), **texts, **numbers)
+    return Header(
+        hash=digest,
+        name=_text(raw, FIELD["name"]),
+        neff_build_version=_text(raw, FIELD["neff_build_version"]),
+        tpb_per_node=nodes.rstrip(b"\0"),
+        **numbers,
+    )
 
 
 def _at(name: str) -> str:

@@ -123,7 +123,7 @@ class Node:
             raise self.wrong(f"an object of at most {limit} entries")
         return ((k, self._child(k, v)) for k, v in self.value.items())
 
-    def list(self, limit: int) -> list[Node]:
+    def sequence(self, limit: int) -> list[Node]:
         """A list of at most `limit` entries."""
         if not isinstance(self.value, list) or len(self.value) > limit:
             raise self.wrong(f"a list of at most {limit} entries")
@@ -153,7 +153,7 @@ class Node:
             raise self.wrong(f"one of {', '.join(allowed)}")
         return self.value
 
-    def object(self) -> dict[str, Any]:
+    def mapping(self) -> dict[str, Any]:
         """An object, taken as it is."""
         if not isinstance(self.value, dict):
             raise self.wrong("an object")
