@@ -110,7 +110,7 @@ class Machine:
         digest.update(repr((sorted(self.at.items()), sorted(state.notifications.items()))).encode())
         for memory in Memory:
             digest.update(state.memories[memory].data)
-        for registers in (*state.reduce.values(), *state.rng.values()):
+        for registers in (*state.reduce.values(), state.rng):
             digest.update(registers.data)
         digest.update(state.registers.data)
         digest.update(state.semaphores.data)

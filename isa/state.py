@@ -38,7 +38,7 @@ class State:
         memories: uint8 arrays: SBUF and PSUM [128, bytes a partition], DRAM [bytes of the window].
         stationary: FP32 [K, M] in the tensor engine's array, None before the first load.
         reduce: engine -> its 128 FP32 reduce registers (ACT, DVE).
-        rng: engine -> uint32 [128], one generator a lane.
+        rng: uint32 [128], one generator a lane of the vector engine (`rng.py`).
         registers: stream -> uint32 [64].
         semaphores: int64 [semaphores].
         notifications: stream -> values that `notify` has sent to the host.
@@ -60,7 +60,7 @@ class State:
         self.stationary_tile: Tile | None = None
         lanes = hw.partitions
         self.reduce = {e: np.zeros(lanes, np.float32) for e in (Engine.SCALAR, Engine.VECTOR)}
-        self.rng = {e: np.full(lanes, RNG_SEED, np.uint32) for e in (Engine.VECTOR, Engine.GPSIMD)}
+        self.rng = np.full(lanes, RNG_SEED, np.uint32)
         self.registers = np.zeros((hw.streams, REGISTERS), np.uint32)
         self.semaphores = np.zeros(hw.semaphores, np.int64)
         self.notifications: dict[int, tuple[int, ...]] = {}
@@ -95,7 +95,7 @@ class State:
         self._shared = set(self.memories)
         other._shared = set(self.memories)
         other.reduce = {e: r.copy() for e, r in self.reduce.items()}
-        other.rng = {e: r.copy() for e, r in self.rng.items()}
+        other.rng = self.rng.copy()
         other.registers, other.semaphores = self.registers.copy(), self.semaphores.copy()
         other.notifications = dict(self.notifications)
         return other
@@ -112,6 +112,12 @@ class State:
     def read(self, tile: Tile) -> Fp32Array:
         """The elements as FP32, [partitions, free]."""
         return to_fp32(self.read_raw(tile), tile.dtype)
+
+    def read_as(self, tile: Tile, dtype: DType) -> Raw:
+        """Elements as stored in `dtype`: bit exact from the same type, else through FP32."""
+        if tile.dtype is dtype:
+            return self.read_raw(tile)
+        return from_fp32(self.read(tile), dtype)
 
     def write_raw(self, tile: Tile, values: Raw) -> None:
         """Store elements of the tile's type, bit for bit. values: [partitions, free]."""

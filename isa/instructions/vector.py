@@ -1,7 +1,8 @@
-"""The vector engine: elementwise operations of several tensors, reductions, copies.
+"""The vector engine: elementwise operations of one or two tensors, reductions, copies.
 
 Arithmetic is FP32; inputs and outputs convert freely. Costs in VectorE cycles (neuron-facts 2.3):
-one input about N, two inputs about 2N, with the documented fast cases.
+one input about N, two inputs about 2N, with the documented fast cases. Which of these NeuronCore-v1
+has is not public; we assume those of v2 (every instruction here and in the other vector files).
 """
 
 from __future__ import annotations
@@ -10,46 +11,35 @@ from typing import Any
 
 import numpy as np
 
-from isa.alu import AluOp
-from isa.dtypes import BF16, FP16
+from isa.alu import REDUCTIONS, AluOp
+from isa.alu_reference import is_bitwise
+from isa.dtypes import BF16, FP16, FP32, INTEGERS
 from isa.hardware import Hardware
+from isa.instructions.costs import (
+    VECTOR_LIKE,
+    all_bf16,
+    at_least,
+    bandwidth_cost,
+    columns_suit,
+    innermost_step,
+    integers_of_one_size,
+    not_both_in_psum,
+    one_kind,
+    same_shape,
+)
 from isa.memory import PSUM, SBUF, Engine
 from isa.spec import Instruction, choice, flag, instruction, number, result, rule, scalar, source
 from isa.tiles import Immediate, Scalar, Tile
 
-VECTOR_LIKE = (Engine.VECTOR, Engine.GPSIMD)
-
-
-def innermost_step(tile: Any) -> Any:
-    """Step of the fastest dimension that has more than one element (1 if there is none)."""
-    steps, nums = np.atleast_2d(tile.steps), np.atleast_2d(tile.nums)
-    step = np.ones(len(steps), dtype=np.int64)
-    for d in range(steps.shape[1]):
-        step = np.where(nums[:, d] > 1, steps[:, d], step)
-    return step if np.ndim(tile.steps) > 1 else step[0]
-
-
-def bandwidth_cost(hw: Hardware, *tiles: Any) -> Any:
-    """2 where a tile's fastest stride is above `slow_stride_bytes`, else 1 (neuron-facts 3.1)."""
-    slow: Any = False
-    for tile in tiles:
-        size = getattr(tile, "size_bytes", None)
-        size = tile.dtype.size_bytes if size is None else size
-        slow = slow | (np.abs(innermost_step(tile)) * size > hw.slow_stride_bytes)
-    return np.where(slow, 2, 1)
-
-
-def all_bf16(*tiles: Any) -> Any:
-    """Whether every tile is BF16."""
-    fast: Any = True
-    for tile in tiles:
-        fast = fast & (tile.dtype == BF16)
-    return fast
+OPERAND_DTYPES = INTEGERS | {FP32}
 
 
 @instruction("tensor_tensor", opcode=0x20, engines=VECTOR_LIKE)
 class TensorTensor(Instruction):
-    """dst := a op b, elementwise."""
+    """dst := a op b, elementwise.
+
+    A bit-vector operator works on the stored patterns of integers of one size, without a cast.
+    """
 
     dst: Tile = result(SBUF, PSUM)
     a: Tile = source(SBUF, PSUM, slot="B")
@@ -57,14 +47,24 @@ class TensorTensor(Instruction):
     op: AluOp = choice(AluOp, 5, bit=0)
 
     @rule("tensor_tensor-C1")
-    def not_both_in_psum(self, hw: Hardware) -> Any:
+    def inputs_not_both_in_psum(self, hw: Hardware) -> Any:
         """The two inputs are not both in PSUM."""
-        return (self.a.memory != PSUM) | (self.b.memory != PSUM)
+        return not_both_in_psum(self.a, self.b)
 
     @rule("tensor_tensor-C2")
     def same_free_size(self, hw: Hardware) -> Any:
         """The inputs and the result have as many free elements."""
-        return (self.a.free == self.dst.free) & (self.b.free == self.dst.free)
+        return same_shape(self.dst, self.a, self.b)
+
+    @rule("tensor_tensor-C3")
+    def bit_vectors_are_integers(self, hw: Hardware) -> Any:
+        """A bit-vector operator takes and gives integers of one size."""
+        return np.logical_not(is_bitwise(self.op)) | integers_of_one_size(self.dst, self.a, self.b)
+
+    @rule("tensor_tensor-C4")
+    def power_is_elsewhere(self, hw: Hardware) -> Any:
+        """Power of two tensors is the gpsimd engine's `tensor_power`."""
+        return self.op != AluOp.POWER
 
     def execute(self, state: Any) -> None:
         state.alu_tiles(self.dst, self.op, self.a, self.b)
@@ -75,7 +75,7 @@ class TensorTensor(Instruction):
         unit = (innermost_step(self.a) == 1) & (innermost_step(self.b) == 1)
         fast = mixed | (all_bf16(self.a, self.b, self.dst) & simple & unit)
         n = self.dst.free * np.where(fast, 1, 2) * bandwidth_cost(hw, self.a, self.b, self.dst)
-        return np.maximum(hw.engine_min_interval, n)
+        return at_least(hw, n)
 
 
 @instruction("tensor_scalar", opcode=0x21, engines=VECTOR_LIKE)
@@ -83,13 +83,13 @@ class TensorScalar(Instruction):
     """dst := (src op0 operand0) op1 operand1, each operand an immediate or one value a partition.
 
     `reverse0` and `reverse1` swap the sides of their operator. Bypass as `op1` leaves the first
-    result.
+    result. Bit-vector operators work on stored patterns; an immediate gives its low bits.
     """
 
     dst: Tile = result(SBUF, PSUM)
     src: Tile = source(SBUF, PSUM, slot="B")
-    operand0: Scalar = scalar(0)
-    operand1: Scalar | None = scalar(1, default=None, optional=True)
+    operand0: Scalar = scalar(0, dtypes=OPERAND_DTYPES)
+    operand1: Scalar | None = scalar(1, default=None, optional=True, dtypes=OPERAND_DTYPES)
     op0: AluOp = choice(AluOp, 5, bit=0)
     op1: AluOp = choice(AluOp, 5, bit=5)
     reverse0: bool = flag(bit=10)
@@ -98,7 +98,24 @@ class TensorScalar(Instruction):
     @rule("tensor_scalar-C1")
     def same_free_size(self, hw: Hardware) -> Any:
         """The input and the result have as many free elements."""
-        return self.src.free == self.dst.free
+        return same_shape(self.src, self.dst)
+
+    @rule("tensor_scalar-C2")
+    def operators_of_one_kind(self, hw: Hardware) -> Any:
+        """Both operators are arithmetic, or both are bit-vector."""
+        return one_kind(self.op0, self.op1)
+
+    @rule("tensor_scalar-C3")
+    def bit_vectors_are_integers(self, hw: Hardware) -> Any:
+        """A bit-vector operator takes and gives integers of one size."""
+        arithmetic = np.logical_not(is_bitwise(self.op0, self.op1))
+        return arithmetic | integers_of_one_size(self.dst, self.src)
+
+    @rule("tensor_scalar-C4")
+    def columns_suit_the_operators(self, hw: Hardware) -> Any:
+        """A column is FP32 for arithmetic, integers of the input's size for bit-vectors."""
+        bitwise = is_bitwise(self.op0, self.op1)
+        return columns_suit(self.src, bitwise, self.operand0, self.operand1)
 
     def steps(self) -> list[tuple[AluOp, Scalar, bool]]:
         """Operator, operand and whether the sides are swapped, in order."""
@@ -112,8 +129,7 @@ class TensorScalar(Instruction):
         state.alu_scalars(self)
 
     def occupancy(self, hw: Hardware) -> Any:
-        n = self.src.free * bandwidth_cost(hw, self.src, self.dst)
-        return np.maximum(hw.engine_min_interval, n)
+        return at_least(hw, self.src.free * bandwidth_cost(hw, self.src, self.dst))
 
 
 @instruction("scalar_tensor_tensor", opcode=0x22, engines=VECTOR_LIKE)
@@ -130,14 +146,19 @@ class ScalarTensorTensor(Instruction):
     reverse1: bool = flag(bit=11)
 
     @rule("scalar_tensor_tensor-C1")
-    def not_both_in_psum(self, hw: Hardware) -> Any:
+    def inputs_not_both_in_psum(self, hw: Hardware) -> Any:
         """The two inputs are not both in PSUM."""
-        return (self.src.memory != PSUM) | (self.other.memory != PSUM)
+        return not_both_in_psum(self.src, self.other)
 
     @rule("scalar_tensor_tensor-C2")
     def same_free_size(self, hw: Hardware) -> Any:
         """The inputs and the result have as many free elements."""
-        return (self.src.free == self.dst.free) & (self.other.free == self.dst.free)
+        return same_shape(self.dst, self.src, self.other)
+
+    @rule("scalar_tensor_tensor-C3")
+    def operators_are_arithmetic(self, hw: Hardware) -> Any:
+        """Both operators are arithmetic."""
+        return np.logical_not(is_bitwise(self.op0, self.op1))
 
     def execute(self, state: Any) -> None:
         state.alu_scalar_tensor(self)
@@ -154,7 +175,7 @@ class ScalarTensorTensor(Instruction):
             * np.where(fast, 1, 2)
             * bandwidth_cost(hw, self.src, self.other, self.dst)
         )
-        return np.maximum(hw.engine_min_interval, n)
+        return at_least(hw, n)
 
 
 @instruction("tensor_reduce", opcode=0x23, engines=(Engine.VECTOR,))
@@ -167,7 +188,7 @@ class TensorReduce(Instruction):
 
     dst: Tile = result(SBUF, PSUM)
     src: Tile = source(SBUF, PSUM, slot="B")
-    op: AluOp = choice(AluOp, 5, bit=0)
+    op: AluOp = choice(AluOp, 5, bit=0, default=AluOp.ADD)
     axes: int = number(3, bit=5, default=1)
     negate: bool = flag(bit=8)
 
@@ -180,6 +201,17 @@ class TensorReduce(Instruction):
     def result_has_the_rest(self, hw: Hardware) -> Any:
         """The result has one element for each element of the dimensions that stay."""
         return self.dst.free == self.kept()
+
+    @rule("tensor_reduce-C3")
+    def operator_reduces(self, hw: Hardware) -> Any:
+        """The operator is add, multiply, max, min, and, or, or xor."""
+        return np.isin(self.op, REDUCTIONS)
+
+    @rule("tensor_reduce-C4")
+    def bit_vectors_are_integers(self, hw: Hardware) -> Any:
+        """A bit-vector operator takes and gives integers of one size, and is not negated."""
+        fits = integers_of_one_size(self.dst, self.src) & np.logical_not(self.negate)
+        return np.logical_not(is_bitwise(self.op)) | fits
 
     def kept(self) -> Any:
         """Elements of the dimensions that are not reduced."""
@@ -195,7 +227,7 @@ class TensorReduce(Instruction):
     def occupancy(self, hw: Hardware) -> Any:
         fast = all_bf16(self.src, self.dst) & np.isin(self.op, (AluOp.ADD, AluOp.MAX))
         n = -(-self.src.free // np.where(fast, 2, 1)) * bandwidth_cost(hw, self.src)
-        return np.maximum(hw.engine_min_interval, n)
+        return at_least(hw, n)
 
 
 @instruction("tensor_copy", opcode=0x24, engines=VECTOR_LIKE)
@@ -208,17 +240,13 @@ class TensorCopy(Instruction):
     @rule("tensor_copy-C1")
     def same_free_size(self, hw: Hardware) -> Any:
         """The input and the result have as many free elements."""
-        return self.src.free == self.dst.free
+        return same_shape(self.src, self.dst)
 
     def execute(self, state: Any) -> None:
-        if self.src.dtype == self.dst.dtype:
-            state.write_raw(self.dst, state.read_raw(self.src))
-        else:
-            state.write(self.dst, state.read(self.src))
+        state.write_raw(self.dst, state.read_as(self.src, self.dst.dtype))
 
     def occupancy(self, hw: Hardware) -> Any:
-        n = self.src.free * bandwidth_cost(hw, self.src, self.dst)
-        return np.maximum(hw.engine_min_interval, n)
+        return at_least(hw, self.src.free * bandwidth_cost(hw, self.src, self.dst))
 
 
 @instruction("memset", opcode=0x25, engines=VECTOR_LIKE)
@@ -236,7 +264,7 @@ class Memset(Instruction):
         zero = self.value_bits() << 1 == 0
         half = zero & np.isin(self.dst.dtype, (BF16, FP16))
         n = -(-self.dst.free // np.where(half, 2, 1)) * bandwidth_cost(hw, self.dst)
-        return np.maximum(hw.engine_min_interval, n)
+        return at_least(hw, n)
 
     def value_bits(self) -> Any:
         """The immediate's 32 bits."""
@@ -254,11 +282,11 @@ class Reciprocal(Instruction):
     @rule("reciprocal-C1")
     def same_free_size(self, hw: Hardware) -> Any:
         """The input and the result have as many free elements."""
-        return self.src.free == self.dst.free
+        return same_shape(self.src, self.dst)
 
     def execute(self, state: Any) -> None:
         with np.errstate(all="ignore"):
             state.write(self.dst, np.float32(1) / state.read(self.src))
 
     def occupancy(self, hw: Hardware) -> Any:
-        return np.maximum(hw.engine_min_interval, 8 * self.src.free)
+        return at_least(hw, 8 * self.src.free)
