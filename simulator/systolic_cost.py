@@ -10,7 +10,7 @@ array's R rows and C columns (`pe_latency` is R + C on the targets) they differ 
 
     short     max(N, `pe_min_interval`) - N. The array takes a new matmul as soon as the moving
               values of the one in front are in; the interval of at least 64 cycles is documented
-              for the whole engine, which must fetch, decode and address, and holds that back.
+              for the engine as a whole. We put it down to what feeds the array (assumed).
     narrow    C - M. The last sum leaves from column M - 1; the formula waits for the last column
               of the array, since the latency is one number for all shapes.
     ends      `pe_latency` - (R + C - 2), so 2. From PE (0, 0) to PE (R - 1, C - 1) there are R - 1

@@ -56,7 +56,9 @@ def matmul_tile_int8(
     stationary: npt.NDArray[np.int8], moving: npt.NDArray[np.int8], out: npt.NDArray[np.int32]
 ) -> None:
     """out[m, n] := the sum over k of stationary[k, m] * moving[k, n], modulo 2**32."""
-    out[:] = 0
+    for m in range(out.shape[0]):
+        for n in range(out.shape[1]):
+            out[m, n] = 0
     matmul_tile_int8_accumulate(stationary, moving, out)
 
 
@@ -102,6 +104,7 @@ def _multiply(
     tile = np.empty((height, width), dtype=np.float32)
     for column in range(0, columns, width):
         left = max(0, min(column, columns - width))
+        source, first = (panel, 0) if packed else (b, left)
         if packed:
             _pack(b, left, panel)
         for row in range(0, rows, height):
@@ -110,10 +113,20 @@ def _multiply(
             target = out if whole else tile
             start, stride = (top * columns + left, columns) if whole else (0, width)
             add = accumulate and whole
-            if packed:
-                _block(height, a, top, rows, panel, 0, width, depth, target, start, stride, add)
-            else:
-                _block(height, a, top, rows, b, left, columns, depth, target, start, stride, add)
+            _block(
+                height,
+                a,
+                top,
+                rows,
+                source,
+                first,
+                source.shape[1],
+                depth,
+                target,
+                start,
+                stride,
+                add,
+            )
             if not whole:
                 _store(tile, (top, left), (row - top, column - left), out, transposed, accumulate)
 
@@ -147,8 +160,9 @@ def _pack(b: Float32Array, left: int, panel: Float32Array) -> None:
     elif valid == width == _WIDE:
         _copy_wide_panel(b, left, b.shape[1], depth, panel)
     else:
-        panel[:] = 0
-        panel[:, :valid] = b[:, left : left + valid]
+        for k in range(depth):  # element by element: slices take seconds to compile
+            for j in range(width):
+                panel[k, j] = b[k, left + j] if j < valid else 0
 
 
 @njit(cache=True)

@@ -1,12 +1,14 @@
 """The cycle-by-cycle array: its products, its order of summation, its cycles, and its limits."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import systolic_array
 from isa.errors import IllegalError
 from isa.fma import Float32Array, systolic_matmul
 from isa.hardware import load_target
@@ -15,6 +17,7 @@ from simulator.systolic_cost import compare
 from simulator.wavefront import ArrayRun, Load, Multiply, Operation, earliest_starts, run
 
 ROWS, COLUMNS, PACKET = 8, 12, 4
+PAGE = Path(__file__).parents[2] / "docs" / "systolic-array.md"
 FULL_SET = list(
     itertools.product((1, 2, 7, 32, 64, 100, 128), (1, 16, 32, 64), (1, 5, 64, 128, 512))
 )
@@ -200,6 +203,22 @@ def test_array_and_costs_agree(shape: tuple[int, int, int]) -> None:
 def test_full_width_tiles_differ_by_the_two_end_cycles_only() -> None:
     result = compare(load_target("inf1"), 128, 64, 128)
     assert (result.readable_difference, result.interval_difference) == (2, 0)
+
+
+@pytest.mark.parametrize("shape", [(128, 1, 5), (128, 32, 64), (128, 64, 64)])
+def test_the_page_says_what_the_array_does(shape: tuple[int, int, int]) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    *_, row = systolic_array.table([compare(load_target("inf1"), *shape)])
+    assert row in text
+    assert systolic_array.causes() in text
+
+
+@pytest.mark.slow
+def test_the_page_is_current() -> None:
+    assert list(itertools.product(*systolic_array.SETS)) == FULL_SET
+    hw = load_target("inf1")
+    results = [compare(hw, *shape) for shape in FULL_SET]
+    assert PAGE.read_text(encoding="utf-8") == systolic_array.page(hw, results) + "\n"
 
 
 @pytest.mark.slow
