@@ -205,6 +205,13 @@ def test_full_width_tiles_differ_by_the_two_end_cycles_only() -> None:
     assert (result.readable_difference, result.interval_difference) == (2, 0)
 
 
+def test_a_load_of_128_columns_takes_the_documented_32_cycles() -> None:
+    result = compare(load_target("trn1"), 128, 128, 5)
+    assert result.exact
+    assert (result.interval_by_array, result.interval_by_cost) == (32, 64)
+    assert result.readable_difference == result.short + result.narrow + result.ends
+
+
 @pytest.mark.parametrize("shape", [(128, 1, 5), (128, 32, 64), (128, 64, 64)])
 def test_the_page_says_what_the_array_does(shape: tuple[int, int, int]) -> None:
     text = PAGE.read_text(encoding="utf-8")
