@@ -6,6 +6,9 @@
 it, a correctly rounded library call where not. So the shape of a block changes the speed and never
 a bit. A block is emitted with its loop over k and all its accumulators as SSA values; what the
 vectoriser would make of scalar loops is not left to chance.
+
+Numba's cache watches the file of a kernel, not of what it calls: after a change here, delete the
+cached `matmul` kernels (`*.nbi` in `__pycache__`) and those of their callers.
 """
 
 from collections.abc import Callable
