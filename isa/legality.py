@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.assembly import format_instruction
-from isa.columns import Columns, Header, ScalarColumns, TileColumns, Words, by_kind
+from isa.columns import BoolColumn, Columns, Header, ScalarColumns, TileColumns, Words, by_kind
 from isa.dtypes import DType
 from isa.encoding import decode
 from isa.errors import IllegalError
 from isa.footprints import OperandColumns, operands
 from isa.hardware import Hardware
-from isa.layout import require_well_formed
+from isa.layout import require_well_formed, well_formed
 from isa.memory import Memory, stream_name
 from isa.program import Program
 from isa.rules import BUFFER_RULES, KIND_RULES, OPERAND_RULES, Place
@@ -76,6 +76,15 @@ def check(program: Program, hw: Hardware, limit: int = LISTED) -> list[Violation
         pairs.sort(key=lambda pair: pair[0])
         found += [_violation(program, hw, v, i) for i, v in pairs[: max(0, limit - len(found))]]
     return found[:limit]
+
+
+def legal_mask(program: Program, hw: Hardware, stream: int, words: Words) -> BoolColumn:
+    """Which of `words`, as instructions of a stream of `program`, are legal. Shape [n]."""
+    legal = well_formed(words)
+    kept = np.flatnonzero(legal)
+    for verdict in _verdicts(program, hw, stream, words[kept]):
+        legal[kept[verdict.broken]] = False
+    return legal
 
 
 def require_legal(program: Program, hw: Hardware) -> None:

@@ -1,0 +1,1 @@
+"""Tests; a package only so that shared strategies import as `tests.strategies`."""
