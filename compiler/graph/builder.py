@@ -54,6 +54,18 @@ class GraphBuilder:
         finally:
             self._sources, self._base = saved
 
+    @property
+    def current_sources(self) -> tuple[Source, ...]:
+        return self._sources
+
+    @property
+    def current_base(self) -> str:
+        return self._base
+
+    def add_sources(self, sources: Sequence[Source]) -> None:
+        """Nodes emitted until the end of the current `origin` also come from these."""
+        self._sources = tuple(dict.fromkeys((*self._sources, *sources)))
+
     def input(self, name: str, shape: Sequence[int], dtype: DType) -> Value:
         value = self._value(tuple(shape), dtype, name)
         self._inputs.append(value)

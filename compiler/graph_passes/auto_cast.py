@@ -1,0 +1,144 @@
+"""auto-cast: choose how FP32 values are stored.
+
+none      as the model has them.
+matmult   the operands of matmuls and convolutions are cast to BF16 (FP16); all else stays FP32.
+all       every FP32 value is stored in BF16 (FP16), but: model inputs and outputs; the results of
+          reductions and elementwise results of only such (small statistics: a mean, the sum of a
+          softmax, a variance); constants that vary in at most one dimension (biases, scales).
+
+Before   %y: float32[1,64] = matmul(%x: float32, %w: float32)
+After    %x': bfloat16 = cast(%x);  %y: bfloat16[1,64] = matmul(%x', %w': bfloat16)
+
+A dtype here is how a value is stored; every op still computes in FP32. So `evaluate` predicts what
+the device loses, but for values that fusion never stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from compiler.errors import UsageError
+from compiler.graph.builder import GraphBuilder
+from compiler.graph.graph import BF16, FP16, FP32, DType, Graph, Node, Value
+from compiler.graph.ops import CORE_OPS, Family
+
+AutoCastMode: TypeAlias = Literal["all", "matmult", "none"]
+
+_ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
+_VIEWS = ("reshape", "transpose", "broadcast_to", "slice", "copy")
+
+
+def auto_cast(graph: Graph, mode: str = "all", dtype: DType | str = BF16) -> Graph:
+    """The graph with storage dtypes chosen by `mode` ("all", "matmult", "none").
+
+    Raises:
+        UsageError: an unknown mode (SYS-G210) or a dtype other than BF16 and FP16 (SYS-G211).
+    """
+    if mode not in ("all", "matmult", "none"):
+        raise UsageError(
+            "SYS-G210", "auto-cast is all, matmult or none", found=mode, hint="--auto-cast all"
+        )
+    narrow = {"bf16": BF16, "fp16": FP16}.get(str(dtype)) or dtype
+    if narrow not in (BF16, FP16):
+        raise UsageError(
+            "SYS-G211",
+            "auto-cast stores in bf16 or fp16",
+            found=str(dtype),
+            hint="--auto-cast-type bf16",
+        )
+    assert not isinstance(narrow, str)
+    return graph if mode == "none" else _AutoCast(graph, mode == "all", narrow).run()
+
+
+class _AutoCast:
+    def __init__(self, graph: Graph, everything: bool, narrow: DType) -> None:
+        self.graph, self.everything, self.narrow = graph, everything, narrow
+        self.b = GraphBuilder(graph.name)
+        self.b.notes += graph.notes
+        self.new: dict[int, Value] = {}
+        self.statistics: set[int] = set()  # ids of small FP32 values, by the old graph
+        self.outputs = {v.id for v in graph.outputs}
+
+    def run(self) -> Graph:
+        for value in self.graph.inputs:
+            self.new[value.id] = self.b.input(value.name, value.shape, value.dtype)
+        for value in self.graph.constant_values:
+            array = self.graph.constants[value.id]
+            self.new[value.id] = self.b.constant(array, name=value.name)
+            if _is_vector(value):
+                self.statistics.add(value.id)
+        for node in self.graph.nodes:
+            with self.b.origin(node.sources, node.output.name):
+                self.node(node)
+        for value in self.graph.outputs:
+            with self.b.origin((), value.name):
+                new = self.new[value.id]
+                if new.dtype != value.dtype:
+                    new = self.b.emit("cast", new, to=value.dtype)
+                self.b.output(new, value.name)
+        return self.b.finish()
+
+    def node(self, node: Node) -> None:
+        family = CORE_OPS[node.op].family
+        operands = [self.new[v.id] for v in node.inputs]
+        if family is Family.CONTRACT:
+            operands = [self.narrowed(v) for v in operands]
+        elif self.everything:
+            operands = [self.operand(node, v) for v in node.inputs]
+        attrs = dict(node.attrs)
+        dtypes = [self.storage(node, v, operands) for v in node.outputs]
+        if node.op == "cast" and node.attrs["to"] == FP32:
+            attrs["to"] = dtypes[0]
+        for old, new in zip(
+            node.outputs, self.b.emit_all(node.op, operands, attrs, dtypes), strict=True
+        ):
+            self.new[old.id] = new
+            self.b.rename(new, old.name)
+
+    def narrowed(self, value: Value) -> Value:
+        return self.b.emit("cast", value, to=self.narrow) if value.dtype == FP32 else value
+
+    def operand(self, node: Node, old: Value) -> Value:
+        """A statistic or model input is read as it is by elementwise ops and reductions."""
+        new, family = self.new[old.id], CORE_OPS[node.op].family
+        if new.dtype != FP32 or old.id in self.statistics:
+            return new
+        if self.graph.is_constant(old):
+            return self.narrowed(new)
+        if family in _ELEMENTWISE or family in (Family.REDUCE, Family.WINDOW, Family.SCAN):
+            return new
+        return self.narrowed(new)
+
+    def storage(self, node: Node, value: Value, operands: Sequence[Value]) -> DType:
+        """The dtype that a result is stored in."""
+        if value.dtype != FP32 or not self.everything:
+            return value.dtype
+        family = CORE_OPS[node.op].family
+        if self.is_statistic(node, family):
+            self.statistics.add(value.id)
+            return FP32
+        if family is Family.MOVE or node.op in ("gather", "topk", "scatter"):
+            return next((v.dtype for v in operands if v.dtype != FP32), operands[0].dtype)
+        return FP32 if value.id in self.outputs else self.narrow
+
+    def is_statistic(self, node: Node, family: Family) -> bool:
+        """A reduction's result, or an elementwise or rearranged one of such."""
+        if family is Family.REDUCE:
+            return 2 * node.output.size <= node.inputs[0].size
+        if family not in _ELEMENTWISE and node.op not in _VIEWS and node.op != "concat":
+            return False
+        floats = [v for v in node.inputs if v.dtype == FP32]
+        if node.op == "broadcast_to" and node.output.size > node.inputs[0].size:
+            return False
+        computed = [v for v in floats if not self.graph.is_constant(v)]
+        return (
+            bool(computed)
+            and all(v.id in self.statistics for v in floats)
+            and node.output.size <= max(v.size for v in computed)
+        )
+
+
+def _is_vector(value: Value) -> bool:
+    """A constant that varies in at most one dimension: a bias, a scale, a number."""
+    return sum(extent > 1 for extent in value.shape) <= 1

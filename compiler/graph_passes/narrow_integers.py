@@ -1,0 +1,248 @@
+"""narrow-integers: INT64 values whose range is proved become INT32.
+
+Before   %1: int64[1,64] = input;  %2: float32[..] = gather(%table, %1)
+After    %1: int64[1,64] = input;  %3: int32[1,64] = cast(%1);  %2 = gather(%table, %3)
+
+Ranges come from constants, from what an op can yield (an arg-max, a remainder), and for a model
+input from its use as an index: any other value would be refused anyway. What cannot be bounded
+stays INT64, exactly as the model has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from compiler.graph.builder import GraphBuilder
+from compiler.graph.graph import BOOL, INT32, INT64, Graph, Node, Value, is_integer
+
+Range: TypeAlias = tuple[int, int]  # least and greatest, both possible
+_INT32 = np.iinfo(np.int32)
+_MOVES = ("copy", "reshape", "transpose", "broadcast_to", "slice", "gather", "relu")
+_WHOLE_MOVES = ("copy", "reshape", "transpose", "broadcast_to", "cast")  # every element survives
+_INDEPENDENT = ("gather", "scatter", "cast")  # operands need not have one integer type
+
+
+def narrow_integers(graph: Graph) -> Graph:
+    """The graph with INT64 values of proved range as INT32."""
+    ranges = _ranges(graph)
+    return _Narrowing(graph, ranges).run()
+
+
+def _ranges(graph: Graph) -> dict[int, Range]:
+    """Value id -> range, for the integer and boolean values that have a known one."""
+    ranges: dict[int, Range] = {}
+    for value in graph.constant_values:
+        array = graph.constants[value.id]
+        if is_integer(value.dtype) and array.size:
+            ranges[value.id] = int(array.min()), int(array.max())
+    for value in graph.inputs:
+        bound = _index_bound(graph, value)
+        if bound is not None:
+            ranges[value.id] = -bound, bound - 1
+    for value in graph.values():
+        if value.id not in ranges and (value.dtype == BOOL or _is_small(value)):
+            ranges[value.id] = (0, 1) if value.dtype == BOOL else _of_dtype(value)
+    for node in graph.nodes:
+        found = _range_of(node, ranges)
+        if found is not None and is_integer(node.output.dtype):
+            ranges[node.output.id] = found
+        if node.op == "topk":
+            ranges[node.outputs[1].id] = 0, _extent(node) - 1
+    return ranges
+
+
+def _is_small(value: Value) -> bool:
+    return is_integer(value.dtype) and value.dtype.itemsize < 4
+
+
+def _of_dtype(value: Value) -> Range:
+    bounds = np.iinfo(value.dtype)
+    return int(bounds.min), int(bounds.max)
+
+
+def _index_bound(graph: Graph, value: Value) -> int | None:
+    """The smallest extent that every element of a value indexes, if it indexes any."""
+    if not is_integer(value.dtype):
+        return None
+    readers = graph.consumers()
+    bounds: list[int] = []
+    pending, seen = [value], {value.id}
+    while pending:
+        current = pending.pop()
+        for node in readers.get(current.id, ()):
+            if node.op == "gather" and node.inputs[1] is current:
+                axis = node.attrs["axis"]
+                assert isinstance(axis, int)
+                bounds.append(node.inputs[0].shape[axis])
+            elif node.op in _WHOLE_MOVES and node.output.dtype in (INT32, INT64):
+                if node.output.id not in seen:
+                    seen.add(node.output.id)
+                    pending.append(node.output)
+    return min(bounds, default=None)
+
+
+def _extent(node: Node) -> int:
+    axis = node.attrs["axis"]
+    assert isinstance(axis, int)
+    return node.inputs[0].shape[axis]
+
+
+def _corners(f: Callable[[int, int], int], a: Range, b: Range) -> Range:
+    values = [f(x, y) for x in a for y in b]
+    return min(values), max(values)
+
+
+def _union(ranges: list[Range]) -> Range:
+    return min(r[0] for r in ranges), max(r[1] for r in ranges)
+
+
+_ARITHMETIC: dict[str, Callable[[Range, Range], Range]] = {
+    "add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
+    "sub": lambda a, b: (a[0] - b[1], a[1] - b[0]),
+    "mul": lambda a, b: _corners(lambda x, y: x * y, a, b),
+    "max": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
+    "min": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
+}
+
+
+def _range_of(node: Node, ranges: dict[int, Range]) -> Range | None:
+    """What an op can yield, given the ranges of its operands; None: unknown."""
+    op = node.op
+    if op in ("argmax", "argmin"):
+        return 0, _extent(node) - 1
+    if op == "mod":
+        divisor = ranges.get(node.inputs[1].id)
+        return (0, divisor[1] - 1) if divisor is not None and divisor[0] > 0 else None
+    values = (
+        node.inputs[1:] if op == "select" else node.inputs[:1] if op == "gather" else node.inputs
+    )
+    known = [ranges[v.id] for v in values if v.id in ranges]
+    if len(known) != len(values):
+        return None
+    if op in _ARITHMETIC:
+        return _ARITHMETIC[op](known[0], known[1])
+    if op == "div" and known[1][0] > 0:
+        largest = max(abs(known[0][0]), abs(known[0][1]))
+        return (-largest if known[0][0] < 0 else 0), largest
+    if op == "neg":
+        return -known[0][1], -known[0][0]
+    if op == "abs":
+        return 0, max(abs(known[0][0]), abs(known[0][1]))
+    if op == "sign":
+        return -1, 1
+    if op in ("select", "concat"):
+        return _union(known)
+    if op == "pad":
+        value = node.attrs["value"]
+        assert isinstance(value, int | float)
+        return _union([known[0], (int(value), int(value))])
+    if op in _MOVES or op == "topk" or (op == "reduce" and node.attrs["kind"] in ("max", "min")):
+        return known[0]
+    if op == "cast":
+        return known[0] if is_integer(node.output.dtype) and _fits(known[0], node.output) else None
+    if op == "cumsum" or (op == "reduce" and node.attrs["kind"] == "sum"):
+        count = max(1, node.inputs[0].size // max(1, _kept(node)))
+        return count * min(0, known[0][0]), count * max(0, known[0][1])
+    return None
+
+
+def _kept(node: Node) -> int:
+    """How many sums there are of how many elements each."""
+    return node.output.size if node.op == "reduce" else node.inputs[0].size // max(1, _extent(node))
+
+
+def _fits(found: Range, value: Value) -> bool:
+    bounds = np.iinfo(value.dtype)
+    return bool(bounds.min <= found[0] and found[1] <= bounds.max)
+
+
+class _Narrowing:
+    """The walk that rebuilds the graph with the narrow types."""
+
+    def __init__(self, graph: Graph, ranges: dict[int, Range]) -> None:
+        self.graph, self.ranges = graph, ranges
+        self.b = GraphBuilder(graph.name)
+        self.b.notes += graph.notes
+        self.new: dict[int, Value] = {}
+
+    def is_narrow(self, value: Value) -> bool:
+        found = self.ranges.get(value.id)
+        return (
+            value.dtype == INT64
+            and found is not None
+            and _INT32.min <= found[0]
+            and found[1] <= _INT32.max
+        )
+
+    def as_type(self, value: Value, dtype: Any) -> Value:
+        return value if value.dtype == dtype else self.b.emit("cast", value, to=dtype)
+
+    def run(self) -> Graph:
+        for value in self.graph.inputs:
+            given = self.b.input(value.name, value.shape, value.dtype)
+            self.new[value.id] = given
+            if self.is_narrow(value):
+                low, high = self.ranges[value.id]
+                with self.b.origin((), value.name):
+                    self.new[value.id] = self.b.emit("cast", given, to=INT32)
+                self.b.notes.append(
+                    f"input {value.name!r} is narrowed from int64 to int32: "
+                    f"as an index it lies in [{low}, {high}]"
+                )
+        for value in self.graph.constant_values:
+            array = self.graph.constants[value.id]
+            self.new[value.id] = self.b.constant(
+                array.astype(np.int32) if self.is_narrow(value) else array, name=value.name
+            )
+        for node in self.graph.nodes:
+            with self.b.origin(node.sources, node.output.name):
+                self.node(node)
+        for value in self.graph.outputs:
+            with self.b.origin((), value.name):
+                self.b.output(self.as_type(self.new[value.id], value.dtype), value.name)
+        return self.b.finish()
+
+    def node(self, node: Node) -> None:
+        wide = [v for v in node.inputs if v.dtype == INT64]
+        wide += [v for v in node.outputs if v.dtype == INT64 and node.op not in _INDEPENDENT]
+        narrow = all(self.is_narrow(v) for v in wide)
+        operands, attrs = [], dict(node.attrs)
+        for value in node.inputs:
+            new = self.new[value.id]
+            if node.op in _INDEPENDENT or narrow:
+                operands.append(new)
+            else:
+                operands.append(self.as_type(new, value.dtype))
+        if node.op == "cast":
+            if self.is_narrow(node.output):
+                attrs["to"] = INT32
+            if operands[0].dtype == attrs["to"]:
+                self.new[node.output.id] = operands[0]
+                return
+        if node.op == "scatter":
+            narrow = self.is_narrow(node.output) and all(
+                self.is_narrow(v) for v in (node.inputs[0], node.inputs[2])
+            )
+            if not narrow:
+                operands = [self.as_type(operands[0], node.inputs[0].dtype), operands[1],
+                            self.as_type(operands[2], node.inputs[2].dtype)]  # fmt: skip
+        dtypes = [self.result_type(node, v, operands, narrow) for v in node.outputs]
+        for old, new in zip(
+            node.outputs, self.b.emit_all(node.op, operands, attrs, dtypes), strict=True
+        ):
+            self.new[old.id] = new
+            self.b.rename(new, old.name)
+
+    def result_type(self, node: Node, value: Value, operands: list[Value], narrow: bool) -> Any:
+        if value.dtype != INT64:
+            return value.dtype
+        if node.op == "cast":
+            return INT32 if self.is_narrow(value) else INT64
+        if node.op in ("argmax", "argmin") or (node.op == "topk" and value is node.outputs[1]):
+            return INT32
+        if node.op == "gather":
+            return operands[0].dtype
+        return INT32 if narrow else INT64

@@ -1,0 +1,59 @@
+"""simplify: the graph passes that make a graph smaller, in order.
+
+Every one also folds constants, merges equal ops and drops dead ones, as the builder does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from compiler.graph.graph import Graph
+from compiler.graph.verify import verify
+from compiler.graph_passes import affine, arithmetic, movement, recognize
+from compiler.graph_passes.narrow_integers import narrow_integers
+from compiler.graph_passes.rewriting import RuleSet, merged, rewrite
+
+MOST_ROUNDS = 8  # a walk normalises nearly everything; the rest is a guard against a loop
+
+
+@dataclass(frozen=True)
+class GraphPass:
+    """A named function from graph to graph."""
+
+    name: str
+    run: Callable[[Graph], Graph]
+
+
+def _rules(*sets: RuleSet) -> Callable[[Graph], Graph]:
+    rules = merged(*sets)
+    return lambda graph: rewrite(graph, rules)
+
+
+SIMPLIFICATIONS: tuple[GraphPass, ...] = (
+    GraphPass("fold-constants", _rules()),
+    GraphPass("simplify-arithmetic", _rules(arithmetic.RULES)),
+    GraphPass("simplify-movement", _rules(movement.RULES)),
+    # after arithmetic: its patterns are written in products and reciprocals, not quotients
+    GraphPass("recognize-functions", _rules(arithmetic.RULES, recognize.RULES)),
+    # after recognition: a scale that was part of an activation must not go into the weights
+    GraphPass("fold-affine", _rules(arithmetic.RULES, affine.RULES)),
+    GraphPass("narrow-integers", narrow_integers),
+)
+
+
+def simplify(graph: Graph, *, without: Collection[str] = ()) -> Graph:
+    """The simplified graph; `without` names passes to leave out."""
+    for _ in range(MOST_ROUNDS):
+        before = _size(graph)
+        for graph_pass in SIMPLIFICATIONS:
+            if graph_pass.name not in without:
+                graph = graph_pass.run(graph)
+                verify(graph, after=graph_pass.name)
+        if _size(graph) == before:
+            break
+    return graph
+
+
+def _size(graph: Graph) -> tuple[object, ...]:
+    return tuple((n.op, len(n.inputs), n.output.type) for n in graph.nodes)
