@@ -177,7 +177,8 @@ def _shown(name: str, value: Any, spec: Any) -> str:
         return stream_name(number)
     enums = {"memory": Memory, "dtype": DType}
     enum = spec.enum if isinstance(spec, BitsField) and spec.enum else enums.get(name)
-    return enum(number).name.lower() if enum else str(number)
+    named = enum is not None and number in [int(member) for member in enum]
+    return enum(number).name.lower() if enum and named else str(number)
 
 
 def _violation(program: Program, hw: Hardware, verdict: _Verdict, index: int) -> Violation:
