@@ -37,6 +37,7 @@ class GraphBuilder:
         self._constants: dict[int, Array] = {}
         self._constant_values: dict[int, Value] = {}
         self._names: dict[int, str] = {}  # the model's own names, given after the fact
+        self._owners: dict[str, int] = {}  # its inverse
         self._merged: dict[object, tuple[Value, ...]] = {}
         self._pooled: dict[object, Value] = {}
         self._sources: tuple[Source, ...] = ()
@@ -69,7 +70,7 @@ class GraphBuilder:
     def input(self, name: str, shape: Sequence[int], dtype: DType) -> Value:
         value = self._value(tuple(shape), dtype, name)
         self._inputs.append(value)
-        self._names[value.id] = name
+        self.rename(value, name)
         return value
 
     def constant(self, array: Any, dtype: DType | None = None, name: str = "") -> Value:
@@ -90,15 +91,18 @@ class GraphBuilder:
         return value
 
     def rename(self, value: Value, name: str) -> None:
-        """Give a value the model's own name, unless it has one already."""
-        self._names.setdefault(value.id, name)
+        """Give a value the model's own name, unless it has one or the name is taken."""
+        if value.id not in self._names and name not in self._owners:
+            self._names[value.id] = name
+            self._owners[name] = value.id
 
     def output(self, value: Value, name: str) -> None:
         """Declare a model output; its own name wins over any other the value has."""
         taken = any(v.id == value.id for v, _ in self._outputs)
         if taken or value.id not in self._producer:
             value = self._append("copy", (value,), {}, (value.type,))[0]
-        self._names[value.id] = name
+        self._names.pop(self._owners.get(name, -1), None)
+        self._names[value.id], self._owners[name] = name, value.id
         self._outputs.append((value, name))
 
     # -- what is known ----------------------------------------------------------------------

@@ -93,7 +93,7 @@ def merge_slices(m: Match) -> Value | None:
     return m.emit(
         "slice",
         inner.inputs[0],
-        starts=tuple(a[i] + starts[i] * d[i] for i in range(len(a))),  # type: ignore[operator]
+        starts=tuple(a[i] + starts[i] * d[i] for i in range(len(a))),
         sizes=sizes,
         steps=tuple(steps[i] * d[i] for i in range(len(a))),
     )

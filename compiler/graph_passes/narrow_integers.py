@@ -77,10 +77,13 @@ def _index_bound(graph: Graph, value: Value) -> int | None:
                 axis = node.attrs["axis"]
                 assert isinstance(axis, int)
                 bounds.append(node.inputs[0].shape[axis])
-            elif node.op in _WHOLE_MOVES and node.output.dtype in (INT32, INT64):
-                if node.output.id not in seen:
-                    seen.add(node.output.id)
-                    pending.append(node.output)
+            elif (
+                node.op in _WHOLE_MOVES
+                and node.output.dtype in (INT32, INT64)
+                and node.output.id not in seen
+            ):
+                seen.add(node.output.id)
+                pending.append(node.output)
     return min(bounds, default=None)
 
 

@@ -146,7 +146,8 @@ class Rewriter:
         """The results of an op after rules; `dtypes` are its results' storage dtypes."""
         full = complete_attrs(op, attrs)
         types = CORE_OPS[op].infer([v.type for v in operands], full)
-        wanted = [replace(t, dtype=d) for t, d in zip(types, dtypes or [t.dtype for t in types], strict=True)]  # fmt: skip
+        if dtypes is not None:
+            types = tuple(replace(t, dtype=d) for t, d in zip(types, dtypes, strict=True))
         match = Match(op, tuple(operands), full, self)
         self.depth += 1
         if self.depth > _DEEPEST:
@@ -156,10 +157,10 @@ class Rewriter:
                 with self.b.origin(self.b.current_sources, self.b.current_base):
                     found = rule(match)
                     if found is not None:
-                        return (self._as(found, wanted[0].shape, wanted[0].dtype, rule),)
+                        return (self._as(found, types[0].shape, types[0].dtype, rule),)
         finally:
             self.depth -= 1
-        return self.b.emit_all(op, operands, full, [t.dtype for t in wanted])
+        return self.b.emit_all(op, operands, full, [t.dtype for t in types])
 
     def _as(self, value: Value, shape: tuple[int, ...], dtype: DType, rule: Rule) -> Value:
         name = getattr(rule, "__name__", "rule")
