@@ -179,7 +179,8 @@ def test_the_written_errors_keep_the_bound(function: F) -> None:
     written = json.loads(measure_activation_errors.ERRORS_FILE.read_text(encoding="utf-8"))
     entry = written["functions"][function.name.lower()]
     assert entry["bound_ulp"] == ERROR_BOUND_ULP
-    assert max(entry["bf16"]["max_ulp"], entry["fp32"]["max_ulp"]) <= ERROR_BOUND_ULP
+    for inputs in ("bf16", "fp32", "every_fp32"):
+        assert entry[inputs]["max_ulp"] <= ERROR_BOUND_ULP
     assert entry["table_bytes"] == table_bytes(function)
     assert entry["id"] == function
 
@@ -216,7 +217,7 @@ def test_the_script_regenerates_the_shipped_tables(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_script_measures_what_is_written() -> None:
     written = json.loads(measure_activation_errors.ERRORS_FILE.read_text(encoding="utf-8"))
-    for name, entry in measure_activation_errors.report()["functions"].items():
+    for name, entry in measure_activation_errors.report(every=False)["functions"].items():
         for sample in ("bf16", "fp32"):
             assert entry[sample]["max_ulp"] == pytest.approx(
                 written["functions"][name][sample]["max_ulp"], rel=0.01
