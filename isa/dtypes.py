@@ -5,7 +5,7 @@ A value enters an engine as FP32 (`to_fp32`) and leaves it rounded to the operan
 of `fp32r`, which is our reading of that name.
 
 Rules, for every input:
-    float -> float   nearest even; overflow to infinity where the type has one; NaN to the canonical NaN
+    float -> float   nearest even; overflow to infinity; NaN to the canonical NaN
     float -> int     nearest even, then saturated to the type's range; NaN to 0
     int -> FP32      nearest even
 """
@@ -78,9 +78,8 @@ _NUMPY: dict[DType, np.dtype[Any]] = {
 
 FP32, BF16, FP16, TF32 = DType.FP32, DType.BF16, DType.FP16, DType.TF32
 INT32, UINT32 = DType.INT32, DType.UINT32
-FLOATS = frozenset(
-    {DType.FP32, DType.BF16, DType.FP16, DType.TF32, DType.FP8_E4M3, DType.FP8_E5M2}
-)
+INT8, UINT8, INT16, UINT16 = DType.INT8, DType.UINT8, DType.INT16, DType.UINT16
+FLOATS = frozenset({DType.FP32, DType.BF16, DType.FP16, DType.TF32, DType.FP8_E4M3, DType.FP8_E5M2})
 INTEGERS = frozenset(DType) - FLOATS
 EVERY_DTYPE = frozenset(DType)
 

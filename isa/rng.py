@@ -16,8 +16,8 @@ def step(lanes: Lanes) -> Lanes:
     """The next state of every lane, which is also its next number."""
     x = lanes ^ (lanes << np.uint32(13))
     x = x ^ (x >> np.uint32(17))
-    x = x ^ (x << np.uint32(5))
-    return x
+    last: Lanes = x ^ (x << np.uint32(5))
+    return last
 
 
 def numbers(lanes: Lanes, count: int) -> Lanes:

@@ -95,6 +95,13 @@ class Machine:
             error.at = error.at or self._place(stream)
             raise
         target = state.branch_target
+        if target is not None and target > len(self.streams[stream]):
+            raise TrapError(
+                "SYS-R013",
+                "a branch leads into its stream or to its end",
+                found=f"target {target} of {len(self.streams[stream])} instructions",
+                at=self._place(stream),
+            )
         self.at[stream] = self.at[stream] + 1 if target is None else target
 
     def copy(self) -> Machine:

@@ -62,14 +62,17 @@ class TileField:
 
 @dataclass(frozen=True)
 class DmaField:
-    """A DMA operand: destination (words 4-9) or source (words 10-15)."""
+    """A DMA operand: destination (words 4-9) or source (words 10-15), or where `at` says."""
 
     role: Role
     memories: frozenset[Memory] = frozenset({DRAM, SBUF, PSUM})
     dtypes: frozenset[DType] = EVERY_DTYPE
+    at: int = 0
 
     @property
     def word(self) -> int:
+        if self.at:
+            return self.at
         return DMA_RESULT_WORD if self.role is Role.RESULT else DMA_SOURCE_WORD
 
 
@@ -150,15 +153,13 @@ def scalar(index: int, *, default: Any = dataclasses.MISSING, **options: Any) ->
 
 
 def column_result(index: int, *, default: Any = dataclasses.MISSING) -> Any:
-    """A column that is written: one FP32 value a partition. With a default (None) it is optional."""
+    """A column that is written: one FP32 value a partition. Optional when it has a default."""
     optional = default is not dataclasses.MISSING
     spec = ScalarField(Role.RESULT, index, optional=optional, immediate=False)
     return _spec(spec, **({"default": default} if optional else {}))
 
 
-def number(
-    width: int, *, bit: int, word: int = 2, signed: bool = False, default: int = 0
-) -> Any:
+def number(width: int, *, bit: int, word: int = 2, signed: bool = False, default: int = 0) -> Any:
     """A whole number."""
     return _spec(BitsField(word, bit, width, signed, default=default), default=default)
 
@@ -232,7 +233,7 @@ class Instruction:
     """Operands have as many partitions each (O-8); False where the meaning moves partitions."""
 
     def keeps_result(self) -> Any:
-        """Whether the result adds to, or keeps some of, what it held: then it is also read. Columnar."""
+        """Whether the result adds to, or keeps some of, what it held: it is read too. Columnar."""
         return False
 
     def execute(self, state: Any) -> None:
@@ -267,7 +268,9 @@ def instruction(
         made: Any = dataclass(frozen=True)(cls)
         made.mnemonic, made.opcode = mnemonic, opcode
         made.engines, made.generations = frozenset(engines), frozenset(generations)
-        made.fields = {f.name: f.metadata[_KEY] for f in dataclasses.fields(made) if _KEY in f.metadata}
+        made.fields = {
+            f.name: f.metadata[_KEY] for f in dataclasses.fields(made) if _KEY in f.metadata
+        }
         made.rules = tuple(_rules_of(made))
         made.summary = (made.__doc__ or "").strip().split("\n")[0]
         _check_declaration(made)
@@ -298,7 +301,8 @@ def words_of(spec: AnyField) -> tuple[int, ...]:
 
 
 def _check_declaration(cls: type[Instruction]) -> None:
-    assert 0 < cls.opcode < 256 and cls.opcode not in REGISTRY, cls
+    assert 0 < cls.opcode < 256, cls
+    assert cls.opcode not in REGISTRY, cls
     assert cls.mnemonic not in BY_MNEMONIC, cls
     used: dict[int, int] = {0: 2**64 - 1, 1: 2**64 - 1}
     for name, spec in cls.fields.items():

@@ -115,9 +115,7 @@ class State:
 
     def read_as(self, tile: Tile, dtype: DType) -> Raw:
         """Elements as stored in `dtype`: bit exact from the same type, else through FP32."""
-        if tile.dtype is dtype:
-            return self.read_raw(tile)
-        return from_fp32(self.read(tile), dtype)
+        return recast(self.read_raw(tile), tile.dtype, dtype)
 
     def write_raw(self, tile: Tile, values: Raw) -> None:
         """Store elements of the tile's type, bit for bit. values: [partitions, free]."""
@@ -136,6 +134,16 @@ class State:
         """Round FP32 to the tile's type and store it. values: [partitions, free]."""
         self.write_raw(tile, from_fp32(values, tile.dtype))
 
+    def write_integers(self, tile: Tile, values: NDArray[np.int32]) -> None:
+        """Store int32 values: 32-bit integers bit for bit, narrower saturated, floats by FP32."""
+        if tile.dtype.is_float:
+            self.write(tile, values.astype(np.float32))
+            return
+        if tile.dtype.size_bytes < 4:
+            info = np.iinfo(tile.dtype.numpy)
+            values = np.clip(values, info.min, info.max)
+        self.write_raw(tile, values.astype(tile.dtype.numpy))
+
     def scalar(self, operand: Scalar, partitions: int) -> Fp32Array:
         """An immediate or a column as FP32, [partitions, 1]."""
         if isinstance(operand, Immediate):
@@ -150,6 +158,10 @@ class State:
             return np.full((partitions, 1), bits, unsigned)
         return self.patterns(column_tile(operand, partitions))
 
+    def column_integers(self, column: Column, partitions: int) -> Any:
+        """A column of integers, [partitions]."""
+        return self.read_raw(column_tile(column, partitions))[:, 0]
+
     def write_column(self, column: Column, values: Fp32Array) -> None:
         """Round FP32 [partitions] to the column's type and store it."""
         self.write(column_tile(column, len(values)), values.reshape(-1, 1))
@@ -163,8 +175,7 @@ class State:
 
     def dma_write(self, tile: DmaTile, values: Raw, dtype: DType) -> None:
         """Store elements of `dtype` in order, cast through FP32 to the tile's own type."""
-        if dtype is not tile.dtype:
-            values = from_fp32(to_fp32(values, dtype), tile.dtype)
+        values = recast(values, dtype, tile.dtype)
         self._own(tile.memory)
         memory, index = self._dma_place(tile)
         kept, chosen = _last_of_each(index)
@@ -254,6 +265,11 @@ class State:
         """Store unsigned bit patterns of the tile's width."""
         self.write_raw(tile, bits.view(tile.dtype.numpy))
 
+    def load_registers(self, engine: Engine, initial: Scalar | None, rows: int) -> None:
+        """Reduce registers 0 .. rows-1 := the operand, where there is one."""
+        if initial is not None:
+            self.reduce[engine][:rows] = self.scalar(initial, rows)[:, 0]
+
     def reduce_registers(
         self, engine: Engine, command: ReduceCommand, y: Fp32Array, op: AluOp = AluOp.ADD
     ) -> None:
@@ -305,10 +321,16 @@ class State:
 
 IDENTITY = {
     AluOp.ADD: np.float32(0),
+    AluOp.SUBTRACT: np.float32(0),
     AluOp.MULTIPLY: np.float32(1),
     AluOp.MAX: np.float32(-np.inf),
     AluOp.MIN: np.float32(np.inf),
 }
+
+
+def recast(values: Raw, source: DType, target: DType) -> Raw:
+    """Stored elements in another type: bit exact to the same type, else through FP32."""
+    return values if source is target else from_fp32(to_fp32(values, source), target)
 
 
 def column_tile(column: Column, partitions: int) -> Tile:

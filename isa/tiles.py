@@ -1,10 +1,10 @@
 """Operands: access patterns over a memory.
 
-    Tile       partitions start .. start+partitions, and up to four free dimensions (step, num) in
-               elements from a byte address; the same pattern in every partition (neuron-facts 2.0)
-    Column     one FP32 value a partition, beside a Tile of the same partition count
-    Immediate  a 32-bit constant in the instruction
-    DmaTile    what a descriptor names: 40-bit address, five dimensions, 32-bit steps
+Tile       partitions start .. start+partitions, and up to four free dimensions (step, num) in
+           elements from a byte address; the same pattern in every partition (neuron-facts 2.0)
+Column     one FP32 value a partition, beside a Tile of the same partition count
+Immediate  a 32-bit constant in the instruction
+DmaTile    what a descriptor names: 40-bit address, five dimensions, 32-bit steps
 """
 
 from __future__ import annotations
@@ -141,6 +141,16 @@ class DmaTile:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dims", padded(self.dims, DMA_DIMS))
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps, outermost first."""
+        return tuple(step for step, _ in self.dims)
+
+    @property
+    def nums(self) -> tuple[int, ...]:
+        """Element counts, outermost first."""
+        return tuple(num for _, num in self.dims)
 
     @property
     def free(self) -> int:

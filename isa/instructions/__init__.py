@@ -1,5 +1,29 @@
-"""Every instruction, one file an engine. Importing this package fills `isa.spec.REGISTRY`."""
+"""Every instruction, by engine. Importing this package fills `isa.spec.REGISTRY`."""
 
-from isa.instructions import dma, scalar, sync, tensor, vector
+from isa.instructions import (
+    dma,
+    dma_v2,
+    gpsimd,
+    gpsimd_integer,
+    scalar,
+    sync,
+    tensor,
+    vector,
+    vector_move,
+    vector_reduce,
+    vector_select,
+)
 
-__all__ = ["dma", "scalar", "sync", "tensor", "vector"]
+__all__ = [
+    "dma",
+    "dma_v2",
+    "gpsimd",
+    "gpsimd_integer",
+    "scalar",
+    "sync",
+    "tensor",
+    "vector",
+    "vector_move",
+    "vector_reduce",
+    "vector_select",
+]

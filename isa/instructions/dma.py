@@ -1,4 +1,8 @@
-"""DMA queues: copies between memories, by descriptors."""
+"""DMA queues: copies between memories, by descriptors.
+
+NeuronCore-v1 copies bytes and no more; casts, arithmetic, transposes and gathers come with v2
+(neuron-facts 1.2, 2.5).
+"""
 
 from __future__ import annotations
 

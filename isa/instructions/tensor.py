@@ -54,7 +54,9 @@ class MultiplyMoving(Instruction):
 
     The sum runs over k in row order from +0 with a fused multiply-add in FP32. With `start` it
     overwrites dst and opens an accumulation group, without it is added to what dst holds (one FP32
-    addition); `stop` closes the group, and only then may another engine read it.
+    addition); `stop` closes the group, and only then may another engine read it. `transpose` is a
+    tag for profiles. `onezero` promises FP32 operands one of which holds only 0 and 1, and halves
+    the passes; the meaning is the same.
     """
 
     lanewise: ClassVar[bool] = False
@@ -64,6 +66,7 @@ class MultiplyMoving(Instruction):
     start: bool = flag(bit=0)
     stop: bool = flag(bit=1)
     transpose: bool = flag(bit=2)
+    onezero: bool = flag(bit=3)
 
     @rule("matmul-C1")
     def contraction_fits_the_array(self, hw: Hardware) -> Any:
@@ -98,5 +101,6 @@ class MultiplyMoving(Instruction):
         state.write(self.dst, product if self.start else state.read(self.dst) + product)
 
     def occupancy(self, hw: Hardware) -> Any:
-        passes = np.where(self.moving.dtype == DType.FP32, hw.pe_fp32_passes, 1)
+        fp32 = np.where(self.onezero, -(-hw.pe_fp32_passes // 2), hw.pe_fp32_passes)
+        passes = np.where(self.moving.dtype == DType.FP32, fp32, 1)
         return np.maximum(hw.pe_min_interval, self.moving.free) * passes
