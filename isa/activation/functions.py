@@ -153,8 +153,8 @@ LOG_CUT_BITS = 0x3F400000  # 0.75: the mantissa m starts here, so that x near 1 
 
 CANONICAL_NAN_BITS = 0x7FC00000
 
-# No table function is off by more, over its valid range; `errors.json` has the worst of each, mostly
-# under 1. The largest is at the zero of gelu_dx. In units in the last place.
+# The error bound of every table function over its valid range, in units in the last place.
+# `errors.json` has the measured worst of each, most near 1; the largest is at the zero of gelu_dx.
 ERROR_BOUND_ULP = 2.25
 
 
