@@ -146,7 +146,7 @@ def mul_minus_one(m: Match) -> Value | None:
 def div_constant(m: Match) -> Value | None:
     """x / c = x * (1 / c)   (1 / c finite and normal; the last bit may differ)"""
     array = m.array(m[1])
-    if array is None or not is_float(m[1].dtype) or m[1].dtype.itemsize < 4:
+    if m.exact or array is None or not is_float(m[1].dtype) or m[1].dtype.itemsize < 4:
         return None
     inverse = 1.0 / array.astype(np.float64)
     size = np.abs(inverse)
@@ -162,7 +162,7 @@ def div_smaller(m: Match) -> Value | None:
         return None
     if m.is_number(m[0], 1):
         return _spread(m, m.emit("reciprocal", m[1]))
-    if 2 * m[1].size <= m[0].size:
+    if 2 * m[1].size <= m[0].size and not m.exact:
         return m.emit("mul", m[0], m.emit("reciprocal", m[1]))
     return None
 

@@ -158,6 +158,21 @@ def gather_of_range(m: Match) -> Value | None:
     return m.reshape(piece, x.shape[:axis] + indices.shape + x.shape[axis + 1 :])
 
 
+@rule_for(RULES, "gather")
+def gather_of_positions(m: Match) -> Value | None:
+    """gather([0, 1, .., n-1], i) = select(i < 0, i + n, i): an index counted from the start
+
+    Only for narrowed indices: the gather is what proves that they can be narrowed.
+    """
+    table, i = m.array(m[0]), m[1]
+    if table is None or table.ndim != 1 or table.dtype.kind != "i" or i.dtype.itemsize > 4:
+        return None
+    if not np.array_equal(table, np.arange(table.size)) or table.dtype != i.dtype:
+        return None
+    negative = m.emit("lt", i, m.constant(0, i.dtype))
+    return m.emit("select", negative, m.emit("add", i, m.constant(table.size, i.dtype)), i)
+
+
 @rule_for(RULES, "matmul")
 def transpose_in_matmul(m: Match) -> Value | None:
     """matmul(swap(a), b) = matmul(a, b, transpose_a), likewise b; a constant is stored swapped"""

@@ -236,8 +236,8 @@ class _Narrowing:
         for old, new in zip(
             node.outputs, self.b.emit_all(node.op, operands, attrs, dtypes), strict=True
         ):
-            self.new[old.id] = new
             self.b.rename(new, old.name)
+            self.new[old.id] = self.as_type(new, INT32 if self.is_narrow(old) else old.dtype)
 
     def result_type(self, node: Node, value: Value, operands: list[Value], narrow: bool) -> Any:
         if value.dtype != INT64:

@@ -91,6 +91,11 @@ class Match:
     def reshape(self, value: Value, shape: Sequence[int]) -> Value:
         return self.emit("reshape", value, shape=tuple(shape))
 
+    @property
+    def exact(self) -> bool:
+        """Whether not even the last bit may change, as the result is rounded to an integer."""
+        return self.rewriter.exact
+
     def split(self) -> tuple[Value, Value] | None:
         """(variable, constant) operands of a binary op of one of each, in either order."""
         a, b = self.inputs
@@ -111,6 +116,8 @@ class Rewriter:
         self.uses: dict[int, int] = {}  # new value id -> readers that it will have
         self.new: dict[int, Value] = {}  # old value id -> new value
         self.depth = 0
+        self.exact = False  # whether the op at hand feeds a rounding: no last bit may change
+        self.rounded = _rounded_values(graph)
 
     def run(self) -> Graph:
         counts = _use_counts(self.graph)
@@ -120,6 +127,7 @@ class Rewriter:
             constant = self.b.constant(self.graph.constants[value.id], name=value.name)
             self._bind(value, constant, counts)
         for node in self.graph.nodes:
+            self.exact = node.output.id in self.rounded
             with self.b.origin(node.sources, node.output.name):
                 operands = [self.new[v.id] for v in node.inputs]
                 dtypes = [v.dtype for v in node.outputs]
@@ -184,6 +192,16 @@ def _use_counts(graph: Graph) -> dict[int, int]:
     for value in graph.outputs:
         counts[value.id] = counts.get(value.id, 0) + 1
     return counts
+
+
+def _rounded_values(graph: Graph) -> set[int]:
+    """Ids of values that an op rounds to integers: there one last bit can become a whole one."""
+    return {
+        node.inputs[0].id
+        for node in graph.nodes
+        if node.op in ("round", "floor", "ceil")
+        or (node.op == "cast" and not is_float(node.output.dtype))
+    }
 
 
 def rewrite(graph: Graph, rules: RuleSet) -> Graph:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from compiler.frontends.onnx.operators.movement import part
 from compiler.frontends.onnx.registry import OnnxNode, imports
 from compiler.graph.graph import INT64, Value
 
@@ -15,13 +16,23 @@ def gather(n: OnnxNode) -> Value:
     return n.emit("gather", n[0], n[1], axis=n.axis(n.attr("axis", 0), n[0].rank))
 
 
+def wrapped(n: OnnxNode, indices: Value, extent: int) -> Value:
+    """Indices in [-extent, extent) counted from the start, by looking them up in 0, 1, 2, ..."""
+    return n.emit("gather", n.b.constant(np.arange(extent, dtype=np.int64)), indices, axis=0)
+
+
 def _flat_index(n: OnnxNode, indices: Value, extents: tuple[int, ...]) -> Value:
     """indices [..., R] into extents [R] as one row-major index [...]; negative ones wrap."""
     strides = [math.prod(extents[i + 1 :]) for i in range(len(extents))]
-    wide = n.cast(indices, INT64)
-    wrapped = n.emit("mod", wide, n.b.constant(np.asarray(extents, INT64)))
-    weighted = n.emit("mul", wrapped, n.b.constant(np.asarray(strides, INT64)))
-    return n.emit("reduce", weighted, kind="sum", axes=(wide.rank - 1,), keepdims=False)
+    total = None
+    for i, (extent, stride) in enumerate(zip(extents, strides, strict=True)):
+        column = part(n, indices, indices.rank - 1, i, 1)
+        weighted = n.emit(
+            "mul", wrapped(n, column, extent), n.b.constant(np.asarray(stride, INT64))
+        )
+        total = weighted if total is None else n.emit("add", total, weighted)
+    assert total is not None
+    return n.reshape(total, indices.shape[:-1])
 
 
 @imports("GatherND")
@@ -42,15 +53,14 @@ def gather_nd(n: OnnxNode) -> Value:
 
 def _element_index(n: OnnxNode, indices: Value, extents: tuple[int, ...], axis: int) -> Value:
     """The flat index in a tensor of `extents` of each element that `indices` names along axis."""
-    wide = n.cast(indices, INT64)
     strides = [math.prod(extents[i + 1 :]) for i in range(len(extents))]
     offsets = np.zeros(indices.shape, np.int64)
     for i, extent in enumerate(indices.shape):
         if i != axis:
             line = np.arange(extent, dtype=np.int64) * strides[i]
             offsets += line.reshape([-1 if j == i else 1 for j in range(indices.rank)])
-    wrapped = n.emit("mod", wide, n.like(extents[axis], wide))
-    along = n.emit("mul", wrapped, n.like(strides[axis], wide))
+    position = wrapped(n, indices, extents[axis])
+    along = n.emit("mul", position, n.b.constant(np.asarray(strides[axis], INT64)))
     return n.emit("add", along, n.b.constant(offsets))
 
 

@@ -221,7 +221,8 @@ def space_to_depth(n: OnnxNode) -> Value:
     x, block = n[0], n.required("blocksize")
     b, c, h, w = x.shape
     split = n.reshape(x, (b, c, h // block, block, w // block, block))
-    moved = n.transpose(split, (0, 3, 5, 1, 2, 4))
+    perm = (0, 3, 5, 1, 2, 4) if n.attr("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    moved = n.transpose(split, perm)
     return n.reshape(moved, (b, c * block * block, h // block, w // block))
 
 

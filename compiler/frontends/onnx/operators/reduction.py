@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from compiler.frontends.onnx.registry import Importer, OnnxNode, imports
-from compiler.graph.graph import FP32, Value, is_float
+from compiler.graph.graph import BOOL, FP32, Value, is_float
 
 
 def reduction_axes(n: OnnxNode) -> tuple[int, ...]:
@@ -25,7 +27,21 @@ def reduced(
 ) -> Value:
     if not axes:
         return x
+    if kind in ("max", "min") and any(x.shape[a] == 0 for a in axes):
+        return _of_nothing(n, kind, x, axes, keepdims)
     return n.emit("reduce", x, kind=kind, axes=axes, keepdims=keepdims)
+
+
+def _of_nothing(n: OnnxNode, kind: str, x: Value, axes: tuple[int, ...], keepdims: bool) -> Value:
+    """The largest of no elements is the least value there is, and the other way round."""
+    if is_float(x.dtype):
+        number: float | int | bool = -np.inf if kind == "max" else np.inf
+    elif x.dtype == BOOL:
+        number = kind == "min"
+    else:
+        number = np.iinfo(x.dtype).min if kind == "max" else np.iinfo(x.dtype).max
+    kept = [1 if i in axes else e for i, e in enumerate(x.shape) if keepdims or i not in axes]
+    return n.broadcast(n.like(number, x), kept)
 
 
 def _reduce(kind: str, before: str = "", after: str = "") -> Importer:

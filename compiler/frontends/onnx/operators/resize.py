@@ -49,15 +49,11 @@ def resize(n: OnnxNode) -> Value:
         if size == x.shape[axis] and scale == 1.0:
             continue
         at = _coordinates(transform, x.shape[axis], size, scale)
-        if n.attr("antialias", 0) and scale < 1.0 and mode != "nearest":
-            matrix = _weights(at, x.shape[axis], mode, n.attr("cubic_coeff_a", -0.75), scale, True)
-            x = _multiplied(n, x, axis, matrix)
-        elif mode == "cubic":
-            matrix = _weights(
-                at, x.shape[axis], mode, n.attr("cubic_coeff_a", -0.75), 1.0,
-                bool(n.attr("exclude_outside", 0)),
-            )  # fmt: skip
-            x = _multiplied(n, x, axis, matrix)
+        stretch = min(scale, 1.0) if n.attr("antialias", 0) else 1.0
+        if mode == "cubic" or (mode == "linear" and stretch < 1.0):
+            outside = bool(n.attr("exclude_outside", 0))
+            a = n.attr("cubic_coeff_a", -0.75)
+            x = _multiplied(n, x, axis, _weights(at, x.shape[axis], mode, a, stretch, outside))
         else:
             x = _along(n, x, axis, at, mode, n.attr("nearest_mode", "round_prefer_floor"))
     return x
@@ -84,7 +80,7 @@ def _coordinates(transform: str, extent: int, size: int, scale: float) -> Array:
     if transform == "asymmetric":
         return i / scale
     if transform == "align_corners":
-        return i * (extent - 1) / (size - 1) if size > 1 else np.zeros(size)
+        return i * (extent - 1) / (extent * scale - 1) if size > 1 else np.zeros(size)
     if transform == "pytorch_half_pixel":
         return (i + 0.5) / scale - 0.5 if size > 1 else np.zeros(size)
     if transform == "half_pixel_symmetric":
