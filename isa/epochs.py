@@ -71,9 +71,9 @@ def split_at_clears(events: Events) -> tuple[Events, Epochs]:
 
 
 @njit(cache=True)
-def _run_with_clears(
+def _run_with_clears(  # type: ignore[no-untyped-def]
     first, waits, targets, signal, amount, clear, base, epoch, new_waits, new_signal, ends
-):  # type: ignore[no-untyped-def]
+):
     """Run round robin; give each semaphore access the number base + epochs passed when it runs."""
     streams, n = len(first) - 1, len(signal)
     at = first[:-1].copy()
@@ -115,26 +115,33 @@ def unordered_clears(order: Order, epochs: Epochs) -> list[tuple[int, int, int]]
     Returns:
         (semaphore, id of the clear, id of the access), by clear.
     """
-    events, found = order.events, []
+    uses, looks = _by_number(order.events)
+    found: list[tuple[int, int, int]] = []
     for number in np.flatnonzero(epochs.ends >= 0).tolist():
-        clear, semaphore = int(epochs.ends[number]), int(epochs.semaphore[number])
-        follows = number + 1  # the epoch that the clear opens
-        for i in _accesses(events, number):
-            if i != clear and not order.before(i, clear):
-                found.append((semaphore, clear, i))
-        later = _accesses(events, follows)
-        if epochs.ends[follows] >= 0:
-            later.append(int(epochs.ends[follows]))
-        waiting = set(np.flatnonzero((events.waits == follows).any(axis=1)).tolist())
-        for i in later:
-            if i != clear and not _arrives_after(order, clear, i, i in waiting):
-                found.append((semaphore, clear, i))
+        clear, opened = int(epochs.ends[number]), number + 1
+        later = list(uses.get(opened, ()))
+        if epochs.ends[opened] >= 0:
+            later.append(int(epochs.ends[opened]))
+        loose = [i for i in uses.get(number, ()) if i != clear and not order.before(i, clear)]
+        loose += [
+            i
+            for i in later
+            if i != clear and not _arrives_after(order, clear, i, i in looks.get(opened, ()))
+        ]
+        found += [(int(epochs.semaphore[number]), clear, i) for i in loose]
     return found
 
 
-def _accesses(events: Events, number: int) -> list[int]:
-    uses = (events.signal == number) | (events.waits == number).any(axis=1)
-    return [int(i) for i in np.flatnonzero(uses)]
+def _by_number(events: Events) -> tuple[dict[int, list[int]], dict[int, set[int]]]:
+    """Ids that signal or wait for each semaphore, and those that wait."""
+    uses: dict[int, list[int]] = {}
+    looks: dict[int, set[int]] = {}
+    for column in (events.signal, events.waits[:, 0], events.waits[:, 1]):
+        for i in np.flatnonzero(column >= 0).tolist():
+            uses.setdefault(int(column[i]), []).append(i)
+            if column is not events.signal:
+                looks.setdefault(int(column[i]), set()).add(i)
+    return uses, looks
 
 
 def _arrives_after(order: Order, clear: int, i: int, waits: bool) -> bool:

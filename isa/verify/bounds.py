@@ -1,20 +1,25 @@
-"""Where accesses lie: in their memory, in one buffer, not in a read-only one; and what DMAs name."""
+"""Where accesses lie: in their memory, in one buffer, not a read-only one; and what DMAs name."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isa.columns import bits
 from isa.footprints import Accesses
 from isa.hardware import Hardware
 from isa.instructions.dma import DmaCopy
-from isa.memory import DRAM, PSUM, SBUF, Memory
+from isa.memory import DRAM, PSUM, SBUF
 from isa.program import BufferKind, Program
+from isa.spec import REGISTRY, DmaField
+from isa.tiles import offsets_of
 from isa.verify.accesses import Ints
-from isa.verify.faults import Fault, place
+from isa.verify.faults import Fault, Place, place
 
 READ_ONLY = (BufferKind.INPUT, BufferKind.CONSTANT)
 MAX_ELEMENTS = 2**26  # of one overlapping-looking DMA destination, looked at one by one
@@ -61,8 +66,8 @@ def faults_of_places(
         outside = (low < 0) | (high > size) | (last > hw.partitions)
         for a in np.flatnonzero((accesses.memory == memory) & outside).tolist():
             found = (
-                f"bytes {low[a]:.0f} to {high[a]:.0f} of partitions {accesses.start[a]} to {last[a]}; "
-                f"there are {size} bytes in {hw.partitions} partitions"
+                f"bytes {low[a]:.0f} to {high[a]:.0f} of partitions {accesses.start[a]} to "
+                f"{last[a]}; there are {size} bytes in {hw.partitions} partitions"
             )
             yield Fault(code, found, (_at(program, rows, accesses, a),))
     ends = np.array([b.end for b in program.buffers] or [0], dtype=np.float64)
@@ -85,7 +90,7 @@ def faults_of_places(
 def overlapping_buffers(program: Program) -> Iterator[Fault]:
     """Buffers that share bytes."""
     buffers = sorted(program.buffers, key=lambda b: b.address)
-    for one, other in zip(buffers, buffers[1:], strict=False):
+    for one, other in itertools.pairwise(buffers):
         if one.end > other.address:
             found = f"{one.name!r} ends at byte {one.end}, {other.name!r} begins at {other.address}"
             yield Fault("SYS-V003", found)
@@ -93,52 +98,49 @@ def overlapping_buffers(program: Program) -> Iterator[Fault]:
 
 def faults_of_transfers(program: Program, rows: Rows, accesses: Accesses) -> Iterator[Fault]:
     """DMAs whose two sides do not fit each other, or whose destination overlaps itself."""
-    opcode = (rows.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
-    is_dma = opcode[accesses.instruction] >= 0x60 if len(accesses) else np.zeros(0, bool)
+    if not len(rows.words):
+        return
+    opcode = bits(rows.words, 0, 0, 8)[accesses.instruction]
     elements = np.prod(accesses.nums.astype(np.float64), axis=1) * accesses.partitions
-    for a in np.flatnonzero(is_dma & (elements == 0)).tolist():
-        yield Fault("SYS-V072", "a dimension of none", (_at(program, rows, accesses, a),))
-    copies = np.flatnonzero(opcode[accesses.instruction] == DmaCopy.opcode)
-    taken = np.zeros(len(opcode))
-    given = np.zeros(len(opcode))
-    write = accesses.is_write[copies]
-    taken[accesses.instruction[copies][~write]] = elements[copies][~write]
-    given[accesses.instruction[copies][write]] = elements[copies][write]
+    copies = opcode == DmaCopy.opcode
+    taken, given = np.zeros(len(rows.words)), np.zeros(len(rows.words))
+    for side, chosen in ((taken, copies & ~accesses.is_write), (given, copies & accesses.is_write)):
+        side[accesses.instruction[chosen]] = elements[chosen]
     for row in np.flatnonzero(taken != given).tolist():
         found = f"{taken[row]:.0f} elements to {given[row]:.0f} places"
         yield Fault("SYS-V070", found, (place(program, *rows.place(row)),))
-    for a in copies[write].tolist():
+    ordered = [
+        kind.opcode for kind in REGISTRY.values() if isinstance(kind.fields.get("dst"), DmaField)
+    ]
+    written = np.flatnonzero(np.isin(opcode, ordered) & accesses.is_write)
+    for a in written[~_clearly_apart(accesses.steps[written], accesses.nums[written])].tolist():
         if _overlaps_itself(accesses.steps[a], accesses.nums[a]):
-            dims = [
-                (int(s), int(n)) for s, n in zip(accesses.steps[a], accesses.nums[a], strict=True)
-            ]
+            dims = zip(accesses.steps[a].tolist(), accesses.nums[a].tolist(), strict=True)
             found = f"dimensions (step, count) {[d for d in dims if d[1] > 1]}"
             yield Fault("SYS-V071", found, (_at(program, rows, accesses, a),))
 
 
+def _clearly_apart(steps: Ints, nums: Ints) -> NDArray[np.bool_]:
+    """Whether, by size of step, each dimension steps over all that the smaller ones reach."""
+    strides = np.where(nums > 1, np.abs(steps), 0)
+    order = np.argsort(strides, axis=1)
+    strides = np.take_along_axis(strides, order, axis=1)
+    counts = np.take_along_axis(np.where(nums > 1, nums, 1), order, axis=1)
+    reach = np.cumsum(strides * (counts - 1.0), axis=1)
+    inner = np.concatenate([np.zeros((len(steps), 1)), reach[:, :-1]], axis=1)
+    apart: NDArray[np.bool_] = np.all((counts == 1) | (strides > inner), axis=1)
+    return apart
+
+
 def _overlaps_itself(steps: Ints, nums: Ints) -> bool:
-    """Whether an access pattern names an element twice. Exact, up to MAX_ELEMENTS."""
-    dims = sorted((abs(int(s)), int(n)) for s, n in zip(steps, nums, strict=True) if n > 1)
-    span = 1  # elements that the inner dimensions reach over
-    clear = True
-    for step, num in dims:
-        clear &= step >= span
-        span += step * (num - 1)
-    if clear:
-        return False
-    count = int(np.prod([num for _, num in dims], dtype=object))
+    """Whether an access pattern names an element twice; too large to look at counts as so."""
+    dims = [(int(s), int(n)) for s, n in zip(steps, nums, strict=True) if n > 1]
+    span = 1 + sum(abs(step) * (num - 1) for step, num in dims)
+    count = math.prod(num for _, num in dims)
     if count > min(span, MAX_ELEMENTS):
-        return True  # more elements than places, or too many to look at: refused
-    offsets = np.zeros(1, dtype=np.int64)
-    for step, num in dims:
-        offsets = (offsets[:, None] + np.arange(num, dtype=np.int64) * step).reshape(-1)
-    return len(np.unique(offsets)) < count
+        return True
+    return len(np.unique(offsets_of(tuple(dims)))) < count
 
 
-def _at(program: Program, rows: Rows, accesses: Accesses, a: int):  # type: ignore[no-untyped-def]
+def _at(program: Program, rows: Rows, accesses: Accesses, a: int) -> Place:
     return place(program, *rows.place(int(accesses.instruction[a])))
-
-
-def memory_name(memory: int) -> str:
-    """`SBUF`, `PSUM` or `DRAM`."""
-    return Memory(memory).name

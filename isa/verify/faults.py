@@ -41,7 +41,6 @@ SENTENCES = {
     "SYS-V063": "a matmul's two operands are both 32-bit types or neither is",
     "SYS-V070": "a DMA has as many elements on both sides",
     "SYS-V071": "a DMA writes each destination byte once",
-    "SYS-V072": "a DMA moves at least one element",
     "SYS-V080": "reduce registers are set before they are read",
     "SYS-V085": "branches depend on numbers that the program holds, not on data",
     "SYS-V086": "a program with branches comes to its end in a bounded number of instructions",

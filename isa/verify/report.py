@@ -29,7 +29,7 @@ TEXTS = {
     Finding.GROUP_READ: "the first instruction's group is still open at {}",
     Finding.GROUP_WRITTEN: "the first instruction's group is still open at {}",
     Finding.NEVER_CLOSED: "its group stays open at {}",
-    Finding.OTHER_TILE: "the first instruction started the group with another tile; they meet at {}",
+    Finding.OTHER_TILE: "the first instruction started the group on another tile; they meet at {}",
 }
 
 

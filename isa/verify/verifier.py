@@ -28,6 +28,7 @@ from isa.verify.bounds import (
 from isa.verify.cells import cells_of
 from isa.verify.faults import Fault, place
 from isa.verify.flow import paths_of
+from isa.verify.registers import faults_of_registers
 from isa.verify.report import Report
 from isa.verify.semaphores import faults_of_semaphores
 from isa.verify.tensor import faults_of_stationary, groups_of
@@ -76,7 +77,7 @@ def _steps(program: Program, hw: Hardware) -> Iterator[Iterator[Fault]]:
     events, epochs = split_at_clears(events_of(program, paths_of(program)))
     order = order_of(events)
     yield faults_of_semaphores(program, hw, order, epochs)
-    yield faults_of_stationary(program, events)
+    yield _all(faults_of_stationary(program, events), faults_of_registers(program, events))
     spaces = spaces_of(program, hw)
     runs = runs_of(touched, len(rows.words), buffer, spaces)
     edges = [
@@ -144,7 +145,6 @@ def _malformed(program: Program) -> Iterator[Fault]:
 def _illegal(program: Program, hw: Hardware) -> Iterator[Fault]:
     for broken in check(program, hw):
         found = f"{broken.label}: {broken.sentence} {broken.found}"
-        places = ()
-        if broken.stream != BUFFERS:
-            places = (place(program, broken.stream, broken.index),)
+        in_stream = broken.stream != BUFFERS
+        places = (place(program, broken.stream, broken.index),) if in_stream else ()
         yield Fault("SYS-V001", found, places, label=broken.label)

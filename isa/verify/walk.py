@@ -1,10 +1,10 @@
 """The walk: every access against who touched its cells before, in one legal order of the program.
 
-A cell keeps its last writer and the readers since. When nothing raced so far, the last writer comes
-after every earlier access of the cell, so a new access races with some earlier one iff it races with
-the last writer or, for a write, with the last reader of some stream. An access races with an earlier
-one iff the clocks do not order them (`isa.order`). So the verdict does not depend on which legal
-order is walked.
+A cell keeps its last writer and the readers since. When nothing raced so far, the last writer
+comes after every earlier access of the cell, so a new access races with some earlier one iff it
+races with the last writer or, for a write, with the last reader of some stream. An access races
+with an earlier one iff the clocks do not order them (`isa.order`). So the verdict does not depend
+on which legal order is walked.
 
 A cell's readers: -1 none; r >= 0 the one reader r; below that, -2 - row of a table with the last
 reader of every stream.
@@ -99,7 +99,7 @@ def _note(findings, count, kind, a, b, cell):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _table_row(table, used):  # type: ignore[no-untyped-def]
-    """An empty row of the table of readers: (row, table, rows used); the table grows by doubling."""
+    """An empty row of the readers' table: (row, table, rows used); it grows by doubling."""
     if used == len(table):
         grown = np.full((2 * len(table), table.shape[1]), -1, dtype=np.int32)
         grown[: len(table)] = table
