@@ -101,7 +101,11 @@ def power(x: Floats, y: Floats) -> Floats:
 
     x < 0 with a y that is not whole is NaN. x ** 0 and 1 ** y are 1, for NaN too.
     """
-    base, exponent = x.astype(np.float64), y.astype(np.float64)
+    with np.errstate(all="ignore"):  # overflow, underflow and invalid are results here
+        return _power(x.astype(np.float64), y.astype(np.float64))
+
+
+def _power(base: Doubles, exponent: Doubles) -> Floats:
     whole = np.isfinite(exponent) & (np.floor(exponent) == exponent)
     odd = whole & (np.abs(exponent) < 2.0**53) & (np.mod(exponent, 2.0) == 1.0)
     small = whole & (np.abs(exponent) <= SMALL_EXPONENT)

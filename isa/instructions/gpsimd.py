@@ -328,8 +328,7 @@ class TensorPower(Instruction):
         return same_shape(self.dst, self.a, self.b)
 
     def execute(self, state: Any) -> None:
-        with np.errstate(all="ignore"):
-            state.write(self.dst, power(state.read(self.a), state.read(self.b)))
+        state.write(self.dst, power(state.read(self.a), state.read(self.b)))
 
     def occupancy(self, hw: Hardware) -> Any:
         return at_least(hw, 2 * self.dst.free)
