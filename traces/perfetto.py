@@ -63,8 +63,15 @@ _ANNOTATION_TEXT = {
 _WAITED_FOR, _LAYER = 9, 10
 
 
+_DIGIT = [bytes([i]) for i in range(256)]
+
+
 def varint(value: int) -> bytes:
     """A whole number in base 128, low digits first; a negative one as its 64-bit complement."""
+    if 0 <= value < 0x80:
+        return _DIGIT[value]
+    if 0 < value < 0x4000:
+        return _DIGIT[value & 0x7F | 0x80] + _DIGIT[value >> 7]
     value &= (1 << 64) - 1
     out = bytearray()
     while value > 0x7F:
