@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from compiler.graph import inference as infer
+from compiler.graph import inference_movement as moves
 from compiler.graph.graph import BOOL, Attr
 from compiler.graph.inference import Infer
 
@@ -200,7 +201,7 @@ _OTHER = (
         Family.MOVE,
         ("x",),
         "dimension i of y is dimension perm[i] of x",
-        infer.transpose,
+        moves.transpose,
         (("perm", None),),
     ),
     CoreOp(
@@ -208,7 +209,7 @@ _OTHER = (
         Family.MOVE,
         ("x",),
         "the same elements in row-major order; `shape` is the result's own",
-        infer.reshape,
+        moves.reshape,
         (("shape", None),),
     ),
     CoreOp(
@@ -216,7 +217,7 @@ _OTHER = (
         Family.MOVE,
         ("x",),
         "x repeated to `shape` by numpy's rules",
-        infer.broadcast_to,
+        moves.broadcast_to,
         (("shape", None),),
     ),
     CoreOp(
@@ -224,17 +225,17 @@ _OTHER = (
         Family.MOVE,
         ("x",),
         "y[i] = x[starts + i * steps], sizes elements a dimension; a step may be negative",
-        infer.slice_,
+        moves.slice_,
         (("starts", None), ("sizes", None), ("steps", None)),
     ),
-    CoreOp("concat", Family.MOVE, ("x*",), "joined along axis", infer.concat, (("axis", None),)),
+    CoreOp("concat", Family.MOVE, ("x*",), "joined along axis", moves.concat, (("axis", None),)),
     CoreOp(
         "pad",
         Family.MOVE,
         ("x",),
         "pads ((lo, hi), ...) elements a dimension of `value` (constant), the border (edge), the "
         "mirror without the border (reflect), or the other end (wrap)",
-        infer.pad,
+        moves.pad,
         (("pads", None), ("mode", "constant"), ("value", 0.0)),
     ),
     CoreOp(
@@ -243,7 +244,7 @@ _OTHER = (
         ("x", "indices"),
         "numpy take along axis: y[i.., j.., k..] = x[i.., indices[j..], k..]; indices in [-n, n), "
         "negative ones count from the end",
-        infer.gather,
+        moves.gather,
         (("axis", 0),),
     ),
     CoreOp(
@@ -252,7 +253,7 @@ _OTHER = (
         ("x", "indices", "updates"),
         "y = x, then for i in order y[indices[i]] = y[indices[i]] kind updates[i] along axis 0; "
         "kind none (replace), sum, prod, max, min; indices in [0, n)",
-        infer.scatter,
+        moves.scatter,
         (("kind", "none"),),
     ),
     CoreOp(
@@ -260,7 +261,7 @@ _OTHER = (
         Family.SCAN,
         ("x",),
         "running sum along axis; exclusive leaves the element out, reverse runs from the end",
-        infer.cumsum,
+        moves.cumsum,
         (("axis", None), ("exclusive", False), ("reverse", False)),
     ),
     CoreOp(
@@ -269,7 +270,7 @@ _OTHER = (
         ("x",),
         "the k largest (or smallest) along axis in order, and their indices (INT64); of equals the "
         "lower index first; NaN counts as the largest",
-        infer.topk,
+        moves.topk,
         (("axis", None), ("k", None), ("largest", True)),
         results=2,
     ),

@@ -9,7 +9,7 @@ import onnx
 from onnx import numpy_helper
 
 from compiler.errors import UnsupportedError
-from compiler.graph.graph import Array, DType
+from compiler.graph.graph import BOOL, Array, DType, is_float, is_integer
 from isa.errors import MalformedError
 
 
@@ -20,14 +20,21 @@ def dtype_of(element_type: int, where: str) -> DType:
     except ValueError:
         name = str(element_type)
     if name in ("STRING", "UNDEFINED", "COMPLEX64", "COMPLEX128") or name.isdigit():
-        raise UnsupportedError(
-            "SYS-F203",
-            "tensors hold floating-point numbers, integers or booleans",
-            found=f"element type {name}",
-            at=where,
-            hint="leave that part of the model to the framework",
-        )
-    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(element_type))
+        raise _no_such_type(name, where)
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(element_type))
+    if not (is_float(dtype) or is_integer(dtype) or dtype == BOOL):
+        raise _no_such_type(name, where)
+    return dtype
+
+
+def _no_such_type(name: str, where: str) -> UnsupportedError:
+    return UnsupportedError(
+        "SYS-F203",
+        "tensors hold floating-point numbers, integers of 8 to 64 bits or booleans",
+        found=f"element type {name}",
+        at=where,
+        hint="leave that part of the model to the framework",
+    )
 
 
 def to_array(tensor: onnx.TensorProto, folder: Path | None) -> Array:
