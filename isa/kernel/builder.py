@@ -112,6 +112,7 @@ def _opcode(mnemonic: str) -> int:
 _LOAD, _MATMUL = _opcode("load_stationary"), _opcode("matmul")
 _ACTIVATION, _DMA, _MEMSET = _opcode("activation"), _opcode("dma_copy"), _opcode("memset")
 _TENSOR_TENSOR, _TENSOR_SCALAR = _opcode("tensor_tensor"), _opcode("tensor_scalar")
+_SELECT = _opcode("tensor_copy_predicated")
 _SCALAR_TENSOR = _opcode("scalar_tensor_tensor")
 _REDUCE, _COPY, _RECIPROCAL = (
     _opcode("tensor_reduce"),
@@ -280,6 +281,12 @@ class Kernel:
         """dst := 1 / src."""
         row = [_RECIPROCAL, 0, 0, 0, *tile_words(dst), *tile_words(src), 0, 0, 0, 0, 0, 0]
         self._emit(Engine.VECTOR, row, (dst.buffer.id, src.buffer.id, -1, -1, -1))
+
+    def select(self, dst: Ap, src: Ap, predicate: Ap) -> None:
+        """dst := src where predicate is not zero; elsewhere dst stays."""
+        row = [_SELECT, 0, 0, 0, *tile_words(dst), *tile_words(src), *tile_words(predicate)]
+        ids = (dst.buffer.id, src.buffer.id, predicate.buffer.id, -1, -1)
+        self._emit(Engine.VECTOR, [*row, 0, 0, 0], ids)
 
     def memset(self, dst: Ap, value: float, engine: Engine = Engine.VECTOR) -> None:
         """dst := value."""

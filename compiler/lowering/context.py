@@ -1,0 +1,441 @@
+"""Lowering: the state of one walk over a graph: where values lie, what has been emitted.
+
+A value is in SBUF in the layout that its producer chose; `view(value, spec)` gives it in another
+layout, moving it once and remembering the copy. Constants are packed by the compiler into the very
+bytes that SBUF will hold, so that loading one is a copy of whole partition rows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.graph.graph import Array, Graph, Value
+from compiler.lowering.expression import Load
+from compiler.tiles.iterate import Mismatch, ragged_regions, sliced, tiles
+from compiler.tiles.view import Factor, View, common_atoms
+from isa.activation.functions import ActivationFunction
+from isa.dtypes import DType
+from isa.hardware import Hardware
+from isa.kernel import Ap, Buffer, DmaAp, Kernel
+from isa.memory import DRAM, SBUF
+from isa.program import BufferKind
+from isa.tiles import Dim
+
+PARTITIONS = 128
+Halo = dict[int, tuple[int, int]]
+"""Dimension -> elements of padding before and behind it in the buffer."""
+
+_DTYPES = {
+    "float32": DType.FP32,
+    "float64": DType.FP32,
+    "bfloat16": DType.BF16,
+    "float16": DType.FP16,
+    "bool": DType.UINT8,
+    "int64": DType.INT32,
+    "uint64": DType.INT32,
+}
+
+
+def device_dtype(dtype: np.dtype[np.generic]) -> DType:
+    """The machine's type for a graph's: booleans are bytes, 64-bit integers are narrowed."""
+    name = dtype.name
+    return _DTYPES[name] if name in _DTYPES else DType[name.upper()]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A layout: dimension `dim` lies on partitions, in blocks of `block`."""
+
+    dim: int
+    block: int
+
+    @staticmethod
+    def of(shape: tuple[int, ...], dim: int) -> Spec:
+        """The dimension in blocks as large as the machine allows."""
+        return Spec(dim, min(PARTITIONS, shape[dim]))
+
+
+@dataclass
+class Lowering:
+    """One walk. `constant_data` holds the bytes of every constant buffer, by buffer id."""
+
+    graph: Graph
+    hw: Hardware
+    kernel: Kernel
+    views: dict[int, View] = field(default_factory=dict)
+    copies: dict[tuple[int, Spec], View] = field(default_factory=dict)
+    halos: dict[int, Halo] = field(default_factory=dict)
+    fills: dict[int, float] = field(default_factory=dict)
+    constant_data: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+    load: Load = field(default_factory=Load)
+    _identity: dict[DType, View] = field(default_factory=dict)
+    _ones: dict[tuple[DType, float], View] = field(default_factory=dict)
+
+    # --- buffers ---------------------------------------------------------------------------------
+
+    def allocate(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        spec: Spec,
+        name: str,
+        halo: Halo | None = None,
+        fill: float = 0.0,
+    ) -> View:
+        """A new SBUF tensor in a layout; a halo is filled with `fill`."""
+        halo = halo or {}
+        extent, block = shape[spec.dim], min(spec.block, shape[spec.dim])
+        blocks = -(-extent // block)
+        factors: list[tuple[Factor, ...]] = [()] * len(shape)
+        stride, offset = 1, 0
+        for d in range(len(shape) - 1, -1, -1):
+            if d == spec.dim:
+                continue
+            low, high = halo.get(d, (0, 0))
+            factors[d] = (Factor(shape[d], stride),)
+            offset += low * stride
+            stride *= shape[d] + low + high
+        factors[spec.dim] = (Factor(blocks, stride), Factor(block, 1, True))
+        buffer = self.kernel.sbuf(block, blocks * stride * dtype.size_bytes, name)
+        view = View(buffer, dtype, shape, tuple(factors), 0, offset)
+        if any(low or high for low, high in halo.values()):
+            self._fill_halo(view, halo, stride, blocks, fill)
+        return view
+
+    def _fill_halo(self, view: View, halo: Halo, row: int, blocks: int, fill: float) -> None:
+        """Memset the border strips of a padded tensor, each once."""
+        outer = View(
+            view.buffer,
+            view.dtype,
+            (blocks, row, view.buffer.partitions),
+            ((Factor(blocks, row),), (Factor(row, 1),), (Factor(view.buffer.partitions, 1, True),)),
+        )
+        if row * blocks <= 4096:  # small: one fill is cheaper than its strips
+            for _, (ap,) in tiles([outer], 65535):
+                self.kernel.memset(ap, fill)
+            return
+        padded = {d: view.factors[d][0] for d in halo if halo[d] != (0, 0)}
+        for d, factor in padded.items():
+            low, high = halo[d]
+            extent = view.shape[d]
+            for first, size in ((-low, low), (extent, high)):
+                if size:
+                    self._fill_strip(view, halo, d, first, size, factor, fill)
+
+    def _fill_strip(
+        self, view: View, halo: Halo, dim: int, first: int, size: int, factor: Factor, fill: float
+    ) -> None:
+        """One side of one padded dimension, over the whole padded extent of the dimensions inside."""
+        shape, factors, offset = list(view.shape), list(view.factors), view.offset
+        shape[dim], factors[dim] = size, (Factor(size, factor.stride),)
+        offset += first * factor.stride
+        for d, (low, high) in halo.items():
+            if d > dim and (low or high):
+                stride = view.factors[d][0].stride
+                shape[d] += low + high
+                factors[d] = (Factor(shape[d], stride),)
+                offset -= low * stride
+        strip = View(view.buffer, view.dtype, tuple(shape), tuple(factors), view.start, offset)
+        for _, (ap,) in tiles([strip], 65535):
+            self.kernel.memset(ap, fill)
+
+    # --- constants -------------------------------------------------------------------------------
+
+    def constant_image(self, image: Array, dtype: DType, name: str) -> Buffer:
+        """Load a packed image [partitions, elements] into a new SBUF buffer."""
+        stored = np.ascontiguousarray(image.astype(dtype.numpy))
+        partitions, elements = stored.shape
+        home = self.kernel.dram(name, stored.nbytes, BufferKind.CONSTANT, dtype, stored.shape)
+        self.constant_data[home.id] = stored.reshape(-1).view(np.uint8)
+        buffer = self.kernel.sbuf(partitions, elements * dtype.size_bytes, name)
+        self.kernel.dma(
+            DmaAp(buffer, 0, partitions, 0, dtype, ((1, elements),)),
+            DmaAp(home, 0, 1, 0, dtype, ((1, partitions * elements),)),
+        )
+        return buffer
+
+    def constant_like(self, array: Array, dtype: DType, like: View, name: str) -> View:
+        """A constant operand beside `like`: array's shape is like's, with 1 where it is broadcast."""
+        varies = [n > 1 for n in array.shape]
+        replicated = not any(varies[d] for d in like.part_dims())
+        factors: list[tuple[Factor, ...]] = [()] * len(array.shape)
+        stride = 1
+        for d in range(len(array.shape) - 1, -1, -1):
+            if not varies[d]:
+                continue
+            made: list[Factor] = []
+            for f in reversed(like.factors[d]):
+                if f.part:
+                    made.insert(0, f)
+                else:
+                    made.insert(0, Factor(f.extent, stride))
+                    stride *= f.extent
+            factors[d] = tuple(made)
+        partitions = like.buffer.partitions
+        image = packed(array, factors, like.start, partitions, stride)
+        buffer = self.constant_image(image, dtype, name)
+        if like.buffer.start:
+            raise Mismatch(-1, "constants beside a shifted buffer")
+        start = 0 if replicated else like.start
+        view = View(buffer, dtype, array.shape, tuple(factors), start, 0, replicated)
+        return view.broadcast(like.shape)
+
+    def identity(self, dtype: DType) -> View:
+        """The identity matrix [128, 128], rows on partitions."""
+        if dtype not in self._identity:
+            buffer = self.constant_image(np.eye(PARTITIONS, dtype=np.float32), dtype, "identity")
+            factors = ((Factor(PARTITIONS, 1, True),), (Factor(PARTITIONS, 1),))
+            self._identity[dtype] = View(buffer, dtype, (PARTITIONS, PARTITIONS), factors)
+        return self._identity[dtype]
+
+    def filled(self, dtype: DType, value: float) -> View:
+        """A matrix [128, 128] of one value, rows on partitions."""
+        key = (dtype, value)
+        if key not in self._ones:
+            size = PARTITIONS * dtype.size_bytes
+            buffer = self.kernel.sbuf(PARTITIONS, size, "filled")
+            factors = ((Factor(PARTITIONS, 1, True),), (Factor(PARTITIONS, 1),))
+            view = View(buffer, dtype, (PARTITIONS, PARTITIONS), factors)
+            for _, (ap,) in tiles([view], 65535):
+                self.kernel.memset(ap, value)
+            self._ones[key] = view
+        return self._ones[key]
+
+    # --- moving data -----------------------------------------------------------------------------
+
+    def copy(self, dst: View, src: View) -> None:
+        """dst := src, converted; by the elementwise engines, the array or DMA, whichever can."""
+        try:
+            pairs = list(tiles([dst, src], 2048))
+        except Mismatch:
+            self._move(dst, src)
+            return
+        for _, (out, ap) in pairs:
+            self.engine_copy(out, ap)
+
+    def engine_copy(self, out: Ap, ap: Ap) -> None:
+        """One copy by the elementwise engine that has less to do."""
+        hw = self.hw
+        cycles = max(hw.engine_min_interval, out.free)
+        if out.dtype.is_float and ap.dtype.is_float and self.load.act <= self.load.dve:
+            self.load.act += cycles / hw.act_clock_hz
+            self.kernel.activation(out, ap, ActivationFunction.COPY)
+        else:
+            self.load.dve += cycles / hw.dve_clock_hz
+            self.kernel.tensor_copy(out, ap)
+
+    def _move(self, dst: View, src: View) -> None:
+        from compiler.lowering.transpose import transpose_on_array
+
+        if src.buffer.memory == SBUF and transpose_on_array(self, dst, src):
+            return
+        self._bounce(dst, src)
+
+    def _bounce(self, dst: View, src: View) -> None:
+        """Through DRAM, in row-major order: slow, and right for every pair of layouts."""
+        size = math.prod(src.shape) * src.dtype.size_bytes
+        home = self.kernel.dram("relayout", size, BufferKind.SCRATCH, src.dtype, src.shape)
+        between = dense(home, src.dtype, src.shape)
+        self.dma(between, src)
+        if dst.dtype == src.dtype:
+            self.dma(dst, between)
+            return
+        factors = tuple(tuple(f) for f in dst.factors)
+        buffer = self.kernel.sbuf(
+            dst.buffer.partitions,
+            dst.buffer.size_bytes // dst.dtype.size_bytes * src.dtype.size_bytes,
+        )
+        staged = View(buffer, src.dtype, dst.shape, factors, dst.start, dst.offset)
+        self.dma(staged, between)
+        self.copy(dst, staged)
+
+    def reshape_through_dram(self, dst: View, src: View) -> None:
+        """dst := src read in row-major order; the shapes differ, the number of elements does not."""
+        size = math.prod(src.shape) * src.dtype.size_bytes
+        home = self.kernel.dram("reshape", size, BufferKind.SCRATCH, src.dtype, src.shape)
+        self.dma(dense(home, src.dtype, src.shape), src)
+        self.dma(dst, dense(home, src.dtype, dst.shape))
+
+    def constant_view(self, value: Value, like: View) -> View:
+        """A whole constant in the layout of `like`, for copies."""
+        array = self.graph.constants[value.id]
+        made = [d for d, fs in enumerate(like.factors) if any(f.part for f in fs)]
+        dim = made[0] if made else 0
+        block = next((f.extent for f in like.factors[dim] if f.part), 1)
+        spec = Spec(dim, min(block, array.shape[dim]))
+        dtype = device_dtype(value.dtype)
+        size = math.prod(array.shape) * dtype.size_bytes
+        home = self.kernel.dram(value.name, size, BufferKind.CONSTANT, dtype, array.shape)
+        stored = np.ascontiguousarray(array.astype(dtype.numpy))
+        self.constant_data[home.id] = stored.reshape(-1).view(np.uint8)
+        view = self.allocate(array.shape, dtype, spec, value.name)
+        self.dma(view, dense(home, dtype, array.shape))
+        return view
+
+    def dma(self, dst: View, src: View) -> None:
+        """dst := src by DMA; one of them is in DRAM."""
+        chip = dst if dst.buffer.memory is not DRAM else src
+        for box in ragged_regions(chip):
+            self._dma_region(sliced(dst, box), sliced(src, box))
+
+    def _dma_region(self, dst: View, src: View) -> None:
+        by_dim = common_atoms([dst, src])
+        assert by_dim is not None, "a dense DRAM view takes any factors"
+        atoms = [a for dim in by_dim for a in dim]
+        side = 0 if dst.buffer.memory is not DRAM else 1
+        parts = sorted((a for a in atoms if a.parts[side]), key=lambda a: -a.strides[side])
+        free = sorted((a for a in atoms if not a.parts[side]), key=lambda a: -abs(a.strides[side]))
+        count = math.prod(a.extent for a in parts)
+        order = [*parts, *free]
+        views = (dst, src)
+        fitting = len(order)
+        while fitting and not all(
+            len(_merged([(a.strides[i], a.extent) for a in order[len(order) - fitting :]])) <= 5
+            for i in range(2)
+        ):
+            fitting -= 1
+        looped = order[: len(order) - fitting]
+        kept = order[len(order) - fitting :]
+        inner_parts = [a for a in kept if a.parts[side]]
+        count = math.prod(a.extent for a in inner_parts)
+        for at in itertools.product(*(range(a.extent) for a in looped)):
+            sides = []
+            for i, v in enumerate(views):
+                start, offset = v.start, v.offset
+                for s, a in zip(at, looped, strict=True):
+                    if a.parts[i]:
+                        start += s * a.strides[i]
+                    else:
+                        offset += s * a.strides[i]
+                mine = [a for a in kept if not a.parts[i]]
+                dims = _merged([(a.strides[i], a.extent) for a in mine])
+                here = count if i == side else 1
+                size = v.dtype.size_bytes
+                sides.append(DmaAp(v.buffer, start, here, offset * size, v.dtype, dims))
+            self.kernel.dma(sides[0], sides[1])
+
+    # --- values ----------------------------------------------------------------------------------
+
+    def replicated(self, value: Value, partitions: int) -> View:
+        """A value the same in every partition: broadcast by a product with a row of ones."""
+        here = self.views[value.id]
+        if here.replicated:
+            return here
+        key = (value.id, Spec(-1, 1))
+        if key not in self.copies:
+            ones = [d for d, e in enumerate(value.shape) if e == 1]
+            row = self.view(value, Spec(ones[0], 1)) if ones else self._on_one_partition(value)
+            self.copies[key] = self._spread(row, f"{value.name}/replicated")
+        return self.copies[key]
+
+    def _on_one_partition(self, value: Value) -> View:
+        here = self.views[value.id]
+        if not here.part_dims():
+            return here
+        made = self.allocate((1, *value.shape), here.dtype, Spec(0, 1), f"{value.name}/row")
+        flat = replace(made, shape=value.shape, factors=made.factors[1:])
+        self.copy(flat, here)
+        return flat
+
+    def _spread(self, row: View, name: str) -> View:
+        factors: list[tuple[Factor, ...]] = []
+        stride = 1
+        for extent in reversed(row.shape):
+            factors.insert(0, (Factor(extent, stride),) if extent > 1 else ())
+            stride *= extent
+        buffer = self.kernel.sbuf(PARTITIONS, stride * row.dtype.size_bytes, name)
+        flat = View(buffer, row.dtype, row.shape, tuple(factors))
+        ones = self.filled(row.dtype, 1.0)
+        for _, (out, ap) in tiles([flat, row], self.hw.pe_moving_max):
+            tile = self.kernel.psum(PARTITIONS, "spread")
+            for at in range(0, PARTITIONS, self.hw.pe_columns):
+                n = min(self.hw.pe_columns, PARTITIONS - at)
+                target = Ap(tile, at, n, 0, DType.FP32, ((1, out.free),))
+                column = Ap(ones.buffer, ap.start, 1, 0, ones.dtype, ((1, n),))
+                self.kernel.matmul(target, column, ap, start=True, stop=True)
+            source = Ap(tile, 0, PARTITIONS, 0, DType.FP32, ((1, out.free),))
+            self.engine_copy(replace(out, partitions=PARTITIONS), source)
+        return replace(flat, replicated=True)
+
+    # --- layouts ---------------------------------------------------------------------------------
+
+    def view(self, value: Value, spec: Spec | None = None) -> View:
+        """A value where it lies, or in the layout asked for (moved once, then remembered)."""
+        here = self.views[value.id]
+        if spec is None or lies_so(here, spec):
+            return here
+        key = (value.id, spec)
+        if key not in self.copies:
+            moved = self.allocate(value.shape, here.dtype, spec, f"{value.name}/relayout")
+            self.copy(moved, here)
+            self.copies[key] = moved
+        return self.copies[key]
+
+
+def lies_so(view: View, spec: Spec) -> bool:
+    """Whether a view has just the dimension of `spec` on partitions, in its blocks."""
+    if view.replicated:
+        return False
+    want = min(spec.block, view.shape[spec.dim])
+    parts = [(d, f) for d, fs in enumerate(view.factors) for f in fs if f.part and f.extent > 1]
+    if want == 1:
+        return not parts
+    return len(parts) == 1 and parts[0][0] == spec.dim and parts[0][1].extent == want
+
+
+def dense(buffer: Buffer, dtype: DType, shape: tuple[int, ...]) -> View:
+    """A row-major tensor over a whole buffer."""
+    factors: list[tuple[Factor, ...]] = []
+    stride = 1
+    for extent in reversed(shape):
+        factors.insert(0, (Factor(extent, stride),))
+        stride *= extent
+    return View(buffer, dtype, shape, tuple(factors))
+
+
+def _merged(dims: list[Dim]) -> tuple[Dim, ...]:
+    out: list[Dim] = []
+    for step, num in dims:
+        if num == 1:
+            continue
+        if out and out[-1][0] == step * num:
+            out[-1] = (step, out[-1][1] * num)
+        else:
+            out.append((step, num))
+    return tuple(out) or ((0, 1),)
+
+
+def packed(
+    array: Array, factors: list[tuple[Factor, ...]], start: int, partitions: int, row: int
+) -> Array:
+    """The image [partitions, row] of an array whose dimensions lie by `factors`.
+
+    Without a partition factor every partition gets the same row.
+    """
+    part: NDArray[np.int64] = np.zeros((), np.int64)
+    free: NDArray[np.int64] = np.zeros((), np.int64)
+    for d, extent in enumerate(array.shape):
+        p, f, left = np.zeros(extent, np.int64), np.zeros(extent, np.int64), np.arange(extent)
+        for factor in reversed(factors[d]):
+            digit = left % factor.extent
+            left = left // factor.extent
+            if factor.part:
+                p += digit * factor.stride
+            else:
+                f += digit * factor.stride
+        shape = [1] * array.ndim
+        shape[d] = extent
+        part = part + p.reshape(shape)
+        free = free + f.reshape(shape)
+    part, free = np.broadcast_to(part, array.shape), np.broadcast_to(free, array.shape)
+    image = np.zeros((partitions, row), array.dtype)
+    if any(f.part for fs in factors for f in fs):
+        image[part + start, free] = array
+    else:
+        image[:, free.reshape(-1)] = array.reshape(-1)
+    return image

@@ -1,0 +1,299 @@
+"""Contractions on the tensor engine.
+
+    out[.., p, .., n..] = sum over terms t, k of S_t[.., p, .., k] * V_t[.., n.., k]
+
+S holds the dimension that the product has on partitions (it is stationary), V the dimensions that
+run along the free axis (it is moving); a dimension of both is looped. k lies on partitions in both.
+A matrix product is one term; a convolution has one term a kernel tap, whose V is the input shifted:
+no patch matrix is ever written. What is fused behind the product reads each tile from PSUM while
+the array works on the next (`Epilogue`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from compiler.lowering.context import Lowering
+from compiler.tiles.iterate import NUM_LIMIT, STEP_LIMIT, Mismatch, legal_start
+from compiler.tiles.view import Factor, View, common_atoms
+from isa.dtypes import DType
+from isa.kernel import Ap
+from isa.tiles import Dim
+
+Box = list[tuple[int, int]]
+"""(first, size) for each logical dimension of the product."""
+
+
+class Epilogue(Protocol):
+    """What becomes of a finished tile."""
+
+    def __call__(self, tile: View, box: Box) -> None:
+        """`tile` is in PSUM and has the shape of `box`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Views over the product's dimensions and then k; an operand has extent 1 where it is constant."""
+
+    stationary: View
+    moving: View
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One accumulation: both operands at one position of the loops and of k's free factors."""
+
+    stationary: View
+    moving: View
+    count: int
+
+
+def contract(
+    lo: Lowering,
+    shape: tuple[int, ...],
+    dim: int,
+    block: int,
+    terms: list[Term],
+    epilogue: Epilogue,
+    offset: int = 0,
+) -> None:
+    """Emit a contraction tile by tile.
+
+    Args:
+        shape: the product's logical shape (of the part computed here).
+        dim: the dimension on partitions, in blocks of `block`.
+        offset: added to the box's first position in `dim`.
+    Raises:
+        Mismatch: 0 if a stationary operand lies wrong, 1 if a moving one does.
+    """
+    first = terms[0]
+    moved = [d for d in range(len(shape)) if d != dim and first.stationary.shape[d] == 1]
+    looped = [d for d in range(len(shape)) if d != dim and d not in moved and shape[d] > 1]
+    for at in itertools.product(*(range(shape[d]) for d in looped)):
+        box: Box = [(0, e) for e in shape]
+        for d, i in zip(looped, at, strict=True):
+            box[d] = (i, 1)
+        steps = [s for t in terms for s in _steps(t, dict(zip(looped, at, strict=True)))]
+        _product(lo, shape, dim, block, moved, steps, box, epilogue, offset)
+
+
+def _at(view: View, position: dict[int, int], operand: int) -> View:
+    for d, i in position.items():
+        if view.shape[d] > 1:
+            made = view.slice(d, i, 1)
+            if made is None:
+                raise Mismatch(operand, f"cannot take position {i} of dimension {d}")
+            view = made
+    return view
+
+
+def _steps(term: Term, position: dict[int, int]) -> Iterator[_Step]:
+    """The accumulations of one term: one for each position of k's factors that are not partitions."""
+    s, v = _at(term.stationary, position, 0), _at(term.moving, position, 1)
+    k = len(s.shape) - 1
+    extent = s.shape[k]
+    if s.ragged(k) or v.ragged(k):
+        lead = v if v.ragged(k) else s
+        block = [f for f in lead.factors[k] if f.part][-1].extent
+        pieces = [(i, min(block, extent - i)) for i in range(0, extent, block)]
+    else:
+        pieces = [(0, extent)]
+    for start, size in pieces:
+        sides = []
+        for operand, view in enumerate((s, v)):
+            made = view.slice(k, start, size)
+            if made is None:
+                raise Mismatch(operand, "the contraction cannot be cut in blocks")
+            sides.append(made)
+        yield from _unrolled(sides[0], sides[1], k)
+
+
+def _unrolled(s: View, v: View, k: int) -> Iterator[_Step]:
+    by_dim = common_atoms([_only(s, k), _only(v, k)])
+    if by_dim is None:
+        raise Mismatch(1, "the operands' contractions have different factors")
+    parts = [a for a in by_dim[0] if any(a.parts)]
+    free = [a for a in by_dim[0] if not any(a.parts)]
+    for a in parts:
+        if not all(a.parts) or a.strides[0] != a.strides[1]:
+            raise Mismatch(0 if a.parts[1] else 1, "its contraction is not on the same partitions")
+    count, looped = 1, []
+    for a in sorted(parts, key=lambda a: a.strides[0]):
+        if a.strides[0] == count and not looped:
+            count *= a.extent
+        else:
+            looped.append(a)
+    for at in itertools.product(*(range(a.extent) for a in (*free, *looped))):
+        pairs = list(zip(at, (*free, *looped), strict=True))
+        sides = []
+        for i, view in enumerate((s, v)):
+            offset = view.offset + sum(x * a.strides[i] for x, a in pairs if not a.parts[i])
+            start = view.start + sum(x * a.strides[i] for x, a in pairs if a.parts[i])
+            if not legal_start(start + view.buffer.start, count):
+                raise Mismatch(i, f"partitions {start}..{start + count} break the start rule")
+            sides.append(
+                View(view.buffer, view.dtype, view.shape[:k], view.factors[:k], start, offset)
+            )
+        if sides[0].start != sides[1].start:
+            raise Mismatch(0, "its contraction starts on another partition")
+        yield _Step(sides[0], sides[1], count)
+
+
+def _only(view: View, dim: int) -> View:
+    return View(view.buffer, view.dtype, (view.shape[dim],), (view.factors[dim],))
+
+
+def _strides(view: View, dim: int, operand: int) -> list[Factor]:
+    factors = [f for f in view.factors[dim] if f.extent > 1]
+    if any(f.part for f in factors) or view.ragged(dim):
+        raise Mismatch(operand, f"dimension {dim} lies on partitions")
+    return factors
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """A factor of a moved dimension: where it stands in the product, and its place value there."""
+
+    dim: int
+    extent: int
+    unit: int
+
+
+def _axes(steps: list[_Step], moved: list[int], shape: tuple[int, ...]) -> list[_Axis]:
+    axes = []
+    for d in moved:
+        factors = _strides(steps[0].moving, d, 1)
+        unit = math.prod(f.extent for f in factors)
+        for f in factors:
+            unit //= f.extent
+            axes.append(_Axis(d, f.extent, unit))
+    return axes
+
+
+def _chunks(axes: list[_Axis], limit: int) -> tuple[int, int]:
+    """How many innermost axes a tile takes whole, and its share of the next one."""
+    taken, size = 0, 1
+    while taken < len(axes) and size * axes[len(axes) - 1 - taken].extent <= limit:
+        size *= axes[len(axes) - 1 - taken].extent
+        taken += 1
+    if taken == len(axes):
+        return taken, 1
+    extent = axes[len(axes) - 1 - taken].extent
+    return taken, -(-extent // -(-extent // max(1, limit // size)))
+
+
+def _product(
+    lo: Lowering,
+    shape: tuple[int, ...],
+    dim: int,
+    block: int,
+    moved: list[int],
+    steps: list[_Step],
+    box: Box,
+    epilogue: Epilogue,
+    offset: int,
+) -> None:
+    axes = _axes(steps, moved, shape)
+    strides = [[f.stride for d in moved for f in _strides(s.moving, d, 1)] for s in steps]
+    taken, chunk = _chunks(axes, lo.hw.pe_moving_max)
+    outer = len(axes) - taken
+    ranges = [
+        range(0, a.extent, chunk if i == outer - 1 else 1) for i, a in enumerate(axes[:outer])
+    ]
+    for first in range(0, shape[dim], block):
+        size = min(block, shape[dim] - first)
+        pieces = [(at, min(lo.hw.pe_columns, size - at)) for at in range(0, size, lo.hw.pe_columns)]
+        loads = [[_stationary(s, dim, first + at, n) for s in steps] for at, n in pieces]
+        for at in itertools.product(*ranges):
+            sizes = [a.extent for a in axes]
+            starts = [*at, *([0] * taken)]
+            for i in range(outer):
+                sizes[i] = 1
+            if outer:
+                sizes[outer - 1] = min(chunk, axes[outer - 1].extent - at[-1])
+            tile = _psum_tile(lo, len(shape), size, dim, axes, sizes)
+            _matmuls(lo, tile, pieces, loads, steps, strides, starts, sizes)
+            where = list(box)
+            where[dim] = (first + offset, size)
+            for d in moved:
+                where[d] = _span(d, axes, starts, sizes, shape[d])
+            epilogue(tile, where)
+
+
+def _span(
+    d: int, axes: list[_Axis], starts: list[int], sizes: list[int], extent: int
+) -> tuple[int, int]:
+    """The logical range of a dimension that a tile covers."""
+    mine = [(a, s, n) for a, s, n in zip(axes, starts, sizes, strict=True) if a.dim == d]
+    first = sum(a.unit * s for a, s, _ in mine)
+    count = math.prod(n for _, _, n in mine) if mine else extent
+    return first, count
+
+
+def _psum_tile(
+    lo: Lowering, rank: int, size: int, dim: int, axes: list[_Axis], sizes: list[int]
+) -> View:
+    """A PSUM tile whose free dimensions lie in the order of the axes."""
+    buffer = lo.kernel.psum(size, "product")
+    factors: list[tuple[Factor, ...]] = [()] * rank
+    extents = [1] * rank
+    factors[dim], extents[dim] = (Factor(size, 1, True),), size
+    stride = 1
+    for axis, n in zip(reversed(axes), reversed(sizes), strict=True):
+        factors[axis.dim] = (Factor(n, stride), *factors[axis.dim])
+        extents[axis.dim] *= n
+        stride *= n
+    return View(buffer, DType.FP32, tuple(extents), tuple(factors))
+
+
+def _stationary(step: _Step, dim: int, first: int, size: int) -> Ap:
+    view = step.stationary.slice(dim, first, size)
+    if view is None:
+        raise Mismatch(0, "its columns cannot be cut")
+    dims = _joined([(f.stride, f.extent) for f in _strides(view, dim, 0)])
+    if len(dims) > 4 or any(abs(s) > STEP_LIMIT or n > NUM_LIMIT for s, n in dims):
+        raise Mismatch(0, "its columns need more than four dimensions")
+    size_bytes = view.dtype.size_bytes
+    return Ap(view.buffer, view.start, step.count, view.offset * size_bytes, view.dtype, dims)
+
+
+def _joined(dims: list[Dim]) -> tuple[Dim, ...]:
+    out: list[Dim] = []
+    for step, num in dims:
+        if num == 1:
+            continue
+        if out and out[-1][0] == step * num:
+            out[-1] = (step, out[-1][1] * num)
+        else:
+            out.append((step, num))
+    return tuple(out) or ((0, 1),)
+
+
+def _matmuls(
+    lo: Lowering,
+    tile: View,
+    pieces: list[tuple[int, int]],
+    loads: list[list[Ap]],
+    steps: list[_Step],
+    strides: list[list[int]],
+    starts: list[int],
+    sizes: list[int],
+) -> None:
+    columns = math.prod(sizes)
+    moving = []
+    for step, mine in zip(steps, strides, strict=True):
+        v = step.moving
+        offset = v.offset + sum(x * s for x, s in zip(starts, mine, strict=True))
+        dims = _joined([(s, n) for s, n in zip(mine, sizes, strict=True)])
+        if len(dims) > 4 or any(abs(s) > STEP_LIMIT for s, _ in dims):
+            raise Mismatch(1, "its columns need more than four dimensions or too large a step")
+        moving.append(Ap(v.buffer, v.start, step.count, offset * v.dtype.size_bytes, v.dtype, dims))
+    last = len(steps) - 1
+    for (at, n), stationary in zip(pieces, loads, strict=True):
+        out = Ap(tile.buffer, at, n, 0, DType.FP32, ((1, columns),))
+        for i in range(len(steps)):
+            lo.kernel.matmul(out, stationary[i], moving[i], start=i == 0, stop=i == last)

@@ -1,0 +1,180 @@
+"""Elementwise groups over views: on their own, or behind a contraction tile by tile."""
+
+from __future__ import annotations
+
+
+from dataclasses import dataclass
+
+from compiler.graph.graph import Array, Node, Value
+from compiler.lowering.context import Lowering, Spec, device_dtype
+from compiler.lowering.contract import Box
+from compiler.lowering.expression import Emitter, Op, Term
+from compiler.tiles.iterate import sliced, tiles
+from compiler.tiles.view import View
+from isa.dtypes import DType
+from isa.kernel import Ap
+
+TILE = 1024
+"""Elements a partition of one instruction outside PSUM: long enough to hide the fixed cost."""
+
+
+@dataclass
+class Plan:
+    """An elementwise group made ready: the expression, and a view for each operand and result."""
+
+    ops: list[Op]
+    tiles: list[View]
+    columns: list[View]
+    outs: dict[int, View]
+    shape: tuple[int, ...]
+    dim: int
+    block: int
+
+    def emit(self, lo: Lowering, box: Box, leading: View | None, limit: int) -> None:
+        """Emit the part of the nest in `box`; `leading` is the PSUM tile of the anchor, if any."""
+        inputs = [sliced(v, box) for v in self.tiles]
+        columns = [sliced(v, box) for v in self.columns]
+        results = {i: sliced(v, box) for i, v in self.outs.items()}
+        views = [*results.values(), *([leading] if leading is not None else []), *inputs, *columns]
+        for nums, aps in tiles(views, limit):
+            outs = dict(zip(results, aps, strict=False))
+            rest = aps[len(results) :]
+            lead = rest[: 1 if leading is not None else 0]
+            body = rest[len(lead) : len(lead) + len(inputs)]
+            first = outs[next(iter(outs))]
+            emitter = Emitter(lo.kernel, lo.load, nums, first.partitions, _start(first))
+            emitter.run(self.ops, [*lead, *body], rest[len(lead) + len(inputs) :], outs)
+
+
+def _start(ap: Ap) -> int:
+    return ap.start + ap.buffer.start
+
+
+def plan(
+    lo: Lowering, nodes: list[Node], results: list[Value], spec: Spec, lead: Value | None
+) -> Plan:
+    """Terms and views of a group.
+
+    Args:
+        nodes: the elementwise nodes in order.
+        results: the values that somebody outside reads (or the lead itself).
+        spec: the layout of the results.
+        lead: the anchor's product, which arrives in PSUM as tile 0; None for a group of its own.
+    """
+    shape = results[0].shape
+    outs_of = {v.id: lo.allocate(v.shape, device_dtype(v.dtype), spec, v.name, lo.halos.get(v.id), lo.fills.get(v.id, 0.0))
+               for v in results}  # fmt: skip
+    like = next(iter(outs_of.values()))
+    index: dict[int, int] = {}
+    made = _Operands(lo, like, spec, [], [], {}, 1 if lead is not None else 0)
+    uses: dict[int, int] = {}
+    for node in nodes:
+        for v in node.inputs:
+            uses[v.id] = uses.get(v.id, 0) + 1
+    ops: list[Op] = []
+    result_op: dict[int, View] = {}
+    if lead is not None and lead.id in outs_of:
+        ops.append(Op("copy", (Term("tile", 0),), outs_of[lead.id].dtype, 2))
+        result_op[0] = outs_of[lead.id]
+    for node in nodes:
+        terms = tuple(_term(v, index, lead, made) for v in node.inputs)
+        index[node.output.id] = len(ops)
+        param = "bool" if node.op == "cast" and node.output.dtype.kind == "b" else None
+        dtype = device_dtype(node.output.dtype)
+        ops.append(Op(node.op, terms, dtype, uses.get(node.output.id, 0), param))
+        if node.output.id in outs_of:
+            result_op[len(ops) - 1] = outs_of[node.output.id]
+    for v in results:
+        lo.views[v.id] = outs_of[v.id]
+    return Plan(ops, made.tiles, made.columns, result_op, shape, spec.dim, spec.block)
+
+
+@dataclass
+class _Operands:
+    lo: Lowering
+    like: View
+    spec: Spec
+    tiles: list[View]
+    columns: list[View]
+    known: dict[int, Term]
+    first_tile: int
+
+    def term(self, value: Value) -> Term:
+        if value.id not in self.known:
+            self.known[value.id] = self._new(value)
+        return self.known[value.id]
+
+    def _new(self, value: Value) -> Term:
+        lo, shape = self.lo, self.like.shape
+        if value.id in lo.graph.constants:
+            array = lo.graph.constants[value.id]
+            if array.size == 1:
+                return Term("constant", value=float(array.reshape(-1)[0]))
+            array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+            return self._place(self._constant(value, array))
+        return self._place(self._aligned(value))
+
+    def _constant(self, value: Value, array: Array) -> View:
+        varies = [d for d, n in enumerate(array.shape) if n > 1]
+        narrow = device_dtype(value.dtype)
+        dtype = DType.FP32 if varies == [self.spec.dim] and narrow.is_float else narrow
+        return self.lo.constant_like(array, dtype, self.like, value.name)
+
+    def _aligned(self, value: Value) -> View:
+        """The value beside the results: same partitions, or replicated, broadcast to their shape."""
+        lo, shape, spec = self.lo, self.like.shape, self.spec
+        view = lo.views[value.id]
+        lead = len(shape) - len(view.shape)
+        d = spec.dim - lead
+        full = (1,) * lead + value.shape
+        if full[spec.dim] == 1 and shape[spec.dim] > 1:
+            return lo.replicated(value, min(spec.block, shape[spec.dim])).broadcast(shape)
+        if not view.replicated or shape[spec.dim] > 1:
+            if d < 0:
+                return lo.replicated(value, 1).broadcast(shape)
+            view = lo.view(value, Spec(d, spec.block))
+        return view.broadcast(shape)
+
+    def _place(self, view: View) -> Term:
+        if _is_column(view, self.spec.dim):
+            self.columns.append(view)
+            return Term("column", len(self.columns) - 1)
+        self.tiles.append(view)
+        return Term("tile", self.first_tile + len(self.tiles) - 1)
+
+
+def _is_column(view: View, dim: int) -> bool:
+    return view.dtype.is_float and all(
+        f.stride == 0 or f.extent == 1
+        for d, fs in enumerate(view.factors)
+        for f in fs
+        if d != dim and not f.part
+    )
+
+
+def _term(value: Value, index: dict[int, int], lead: Value | None, made: _Operands) -> Term:
+    if lead is not None and value.id == lead.id:
+        return Term("tile", 0)
+    if value.id in index:
+        return Term("node", index[value.id])
+    return made.term(value)
+
+
+def lower_group(lo: Lowering, nodes: list[Node], results: list[Value], spec: Spec) -> None:
+    """A group of elementwise nodes over whole tensors in SBUF."""
+    ready = plan(lo, nodes, results, spec, None)
+    for box in boxes(ready.shape, spec, bool(ready.columns)):
+        ready.emit(lo, box, None, TILE)
+
+
+def boxes(shape: tuple[int, ...], spec: Spec, by_block: bool) -> list[Box]:
+    """The whole nest, or a box for each block of partitions (a column belongs to one block)."""
+    whole: Box = [(0, e) for e in shape]
+    if not by_block:
+        return [whole]
+    made = []
+    for first in range(0, shape[spec.dim], spec.block):
+        box = list(whole)
+        box[spec.dim] = (first, min(spec.block, shape[spec.dim] - first))
+        made.append(box)
+    return made

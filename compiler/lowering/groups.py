@@ -1,0 +1,123 @@
+"""Which nodes are lowered together: loop fusion over the graph.
+
+A group is an anchor (a contraction, or an elementwise node) and the elementwise nodes of the same
+shape that follow it: they run on each tile while it is in PSUM or fresh in SBUF, and what only
+they read is never stored whole. A node joins unless a path from the group to it leads through a
+node outside, for then neither could be first.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from compiler.graph.graph import Graph, Node, Value
+from compiler.lowering.expression import SUPPORTED
+
+ANCHORS = frozenset({"matmul", "conv", "conv_transpose"})
+WINDOW = 200
+"""Nodes behind the anchor that may still join it."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Nodes lowered together, in topological order; the first is the anchor."""
+
+    nodes: tuple[Node, ...]
+
+    @property
+    def anchor(self) -> Node:
+        return self.nodes[0]
+
+    def outputs(self, graph: Graph) -> list[Value]:
+        """Values that somebody outside reads."""
+        mine = {id(n) for n in self.nodes}
+        readers = graph.consumers()
+        kept = {v.id for v in graph.outputs}
+        return [
+            v
+            for n in self.nodes
+            for v in n.outputs
+            if v.id in kept or any(id(r) not in mine for r in readers.get(v.id, []))
+        ]
+
+
+def is_elementwise(node: Node) -> bool:
+    """Whether the expression emitter takes the node."""
+    return node.op in SUPPORTED
+
+
+def group(
+    graph: Graph, fuse: bool = True, joins: Callable[[Node, Node], bool] | None = None
+) -> list[Group]:
+    """Every node in exactly one group, groups in an order in which each can run.
+
+    Args:
+        fuse: off, every node is a group of its own.
+        joins: a last word on (anchor, node); all join where it is None.
+    """
+    taken: set[int] = set()
+    groups: list[Group] = []
+    nodes = graph.nodes
+    for i, node in enumerate(nodes):
+        if id(node) in taken:
+            continue
+        members = [node]
+        if fuse and (node.op in ANCHORS or is_elementwise(node)):
+            members += _followers(nodes[i + 1 : i + 1 + WINDOW], node, taken, joins)
+        taken.update(id(m) for m in members)
+        groups.append(Group(tuple(members)))
+    return _ordered(groups)
+
+
+def _followers(
+    rest: tuple[Node, ...],
+    anchor: Node,
+    taken: set[int],
+    joins: Callable[[Node, Node], bool] | None,
+) -> list[Node]:
+    inside = {anchor.output.id}
+    tainted: set[int] = set()
+    members = []
+    for node in rest:
+        reads = {v.id for v in node.inputs}
+        if not reads & (inside | tainted):
+            continue
+        fits = (
+            id(node) not in taken
+            and is_elementwise(node)
+            and node.output.shape == anchor.output.shape
+            and not reads & tainted
+            and (joins is None or joins(anchor, node))
+        )
+        if fits:
+            members.append(node)
+            inside.add(node.output.id)
+        else:
+            tainted.update(v.id for v in node.outputs)
+    return members
+
+
+def _ordered(groups: list[Group]) -> list[Group]:
+    """Topological order; among those ready, the one whose first node comes first."""
+    owner = {v.id: g for g, gr in enumerate(groups) for n in gr.nodes for v in n.outputs}
+    waits: list[set[int]] = []
+    readers: dict[int, list[int]] = {}
+    for g, gr in enumerate(groups):
+        before = {owner[v.id] for n in gr.nodes for v in n.inputs if v.id in owner} - {g}
+        waits.append(before)
+        for b in before:
+            readers.setdefault(b, []).append(g)
+    ready = [g for g, w in enumerate(waits) if not w]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        g = heapq.heappop(ready)
+        order.append(groups[g])
+        for r in readers.get(g, []):
+            waits[r].discard(g)
+            if not waits[r]:
+                heapq.heappush(ready, r)
+    assert len(order) == len(groups), "groups depend on each other in a circle"
+    return order

@@ -1,0 +1,139 @@
+"""Which dimension of each value lies on partitions.
+
+Readers say what they want: a contraction its summed dimension, pooling its channels, a reduction
+anything but the reduced axes. Wishes travel backwards through elementwise nodes and views, and a
+producer that is free to choose (a contraction can put either side of its product on partitions)
+follows the heaviest. Where wishes conflict, the value is moved for the readers that lost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from compiler.graph.graph import Graph, Node, Value
+from compiler.lowering.context import PARTITIONS, Spec
+from compiler.lowering.groups import is_elementwise
+
+Wishes = dict[int, Counter[Spec]]
+
+
+def wishes(graph: Graph) -> Wishes:
+    """For every value the layouts that its readers want, by weight."""
+    wanted: Wishes = {v.id: Counter() for v in graph.values()}
+    for node in reversed(graph.nodes):
+        for i, value in enumerate(node.inputs):
+            if value.id in graph.constants:
+                continue
+            for spec, weight in _wish(graph, node, i, value, wanted).items():
+                if spec.dim < len(value.shape):
+                    wanted[value.id][spec] += weight
+    return wanted
+
+
+def best(wanted: Wishes, value: Value, allowed: set[int] | None = None) -> Spec:
+    """The heaviest wish for a value, or the largest dimension where there is none."""
+    found = [
+        (weight, -spec.dim, spec)
+        for spec, weight in wanted[value.id].items()
+        if allowed is None or spec.dim in allowed
+    ]
+    positive = [f for f in found if f[0] > 0]
+    if positive:
+        return max(positive, key=lambda f: (f[0], f[1]))[2]
+    banned = {spec.dim for weight, _, spec in found if weight < 0}
+    dims = [d for d in range(len(value.shape)) if allowed is None or d in allowed]
+    free = [d for d in dims if d not in banned] or dims
+    if not free:
+        return Spec(0, 1)
+    return Spec.of(value.shape, max(free, key=lambda d: (min(value.shape[d], PARTITIONS), -d)))
+
+
+def _wish(graph: Graph, node: Node, i: int, value: Value, wanted: Wishes) -> dict[Spec, float]:
+    shape, size = value.shape, float(math.prod(value.shape))
+    if not shape:
+        return {}
+    if node.op == "matmul":
+        swap = bool(node.attrs.get("transpose_b" if i else "transpose_a", False))
+        last, second = len(shape) - 1, len(shape) - 2
+        k = (second if not swap else last) if i else (last if not swap else second)
+        return {Spec.of(shape, k): 2 * size}
+    if node.op in ("conv", "conv_transpose"):
+        return {Spec.of(shape, 1): 2 * size}
+    if node.op == "reduce_window":
+        return {Spec.of(shape, 1): size}
+    if node.op == "reduce":
+        return _reduce_wish(node, value, wanted, size)
+    if is_elementwise(node):
+        return _same(node, value, wanted, size)
+    if node.op == "transpose":
+        perm = node.attrs["perm"]
+        assert isinstance(perm, tuple)
+        return {
+            Spec(int(perm[s.dim]), s.block): w  # type: ignore[call-overload]
+            for s, w in wanted[node.output.id].items()
+        }
+    if node.op == "reshape":
+        return _through_reshape(value, node.output, wanted)
+    if node.op in ("slice", "concat", "pad", "broadcast_to", "copy"):
+        return _same(node, value, wanted, size)
+    return {}
+
+
+def _reduce_wish(node: Node, value: Value, wanted: Wishes, size: float) -> dict[Spec, float]:
+    axes = node.attrs["axes"]
+    assert isinstance(axes, tuple)
+    out: dict[Spec, float] = {}
+    if node.attrs["kind"] not in ("sum", "mean"):
+        for axis in axes:
+            out[Spec.of(value.shape, int(axis))] = -4 * size  # type: ignore[arg-type]
+    return out
+
+
+def _same(node: Node, value: Value, wanted: Wishes, size: float) -> dict[Spec, float]:
+    out: dict[Spec, float] = {}
+    shift = len(node.output.shape) - len(value.shape)
+    for spec, weight in wanted[node.output.id].items():
+        d = spec.dim - shift
+        if d >= 0 and (value.shape[d] > 1 or weight < 0):
+            block = min(spec.block, value.shape[d])
+            out[Spec(d, block)] = out.get(Spec(d, block), 0.0) + weight * 0.9
+    return out
+
+
+def _through_reshape(value: Value, output: Value, wanted: Wishes) -> dict[Spec, float]:
+    """A wish for dimension d of the result, said of the operand: the factor must be innermost."""
+    out: dict[Spec, float] = {}
+    for spec, weight in wanted[output.id].items():
+        mapped = _map_dim(output.shape, value.shape, spec)
+        if mapped is not None:
+            out[mapped] = out.get(mapped, 0.0) + weight * 0.9
+    return out
+
+
+def _map_dim(new: tuple[int, ...], old: tuple[int, ...], spec: Spec) -> Spec | None:
+    inner = math.prod(new[spec.dim + 1 :])
+    extent = new[spec.dim]
+    if extent == 1:
+        return None
+    place = 1
+    for d in range(len(old) - 1, -1, -1):
+        if place == inner and old[d] > 1:
+            if old[d] == extent:
+                return Spec(d, spec.block)
+            if old[d] % extent == 0:  # the operand's dimension is split; ours is the inner part
+                return Spec(d, _joint_block(old[d], extent))
+            if extent % old[d] == 0:
+                return Spec.of(old, d)
+            return None
+        place *= old[d]
+    return None
+
+
+def _joint_block(whole: int, part: int) -> int:
+    """Block for a dimension of `whole` whose inner `part` will lie on partitions by itself."""
+    if part > PARTITIONS:
+        return PARTITIONS if part % PARTITIONS == 0 else part
+    if part in (32, 64, 128):
+        return min(whole, PARTITIONS)
+    return part

@@ -1,0 +1,214 @@
+"""The walk: from a graph to a VirtualProgram and the bytes of its constants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.errors import UnsupportedError
+from compiler.graph.graph import Graph, Node, Value
+from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
+from compiler.lowering.elementwise import lower_group
+from compiler.lowering.groups import Group, group, is_elementwise
+from compiler.lowering.index import gather_refusal, lower_gather
+from compiler.lowering.layout import Wishes, best, wishes
+from compiler.lowering.movement import (
+    lower_broadcast,
+    lower_concat,
+    lower_pad,
+    lower_reshape,
+    lower_slice,
+    lower_transpose,
+)
+from compiler.lowering.products import lower_product
+from compiler.lowering.reduce import lower_reduce
+from compiler.lowering.window import lower_window
+from isa.hardware import Hardware
+from isa.kernel import Buffer, Kernel, VirtualProgram
+from isa.program import BufferKind
+
+VIEWS: dict[str, Callable[[Lowering, Node], None]] = {
+    "transpose": lower_transpose,
+    "broadcast_to": lower_broadcast,
+    "slice": lower_slice,
+    "reduce": lower_reduce,
+    "reduce_window": lower_window,
+}
+PLACED: dict[str, Callable[[Lowering, Node, Spec], None]] = {
+    "reshape": lower_reshape,
+    "concat": lower_concat,
+    "pad": lower_pad,
+    "gather": lower_gather,
+}
+PRODUCTS = ("matmul", "conv")
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """What lowering leaves: instructions, constants, and where inputs and outputs lie in DRAM."""
+
+    program: VirtualProgram
+    constants: dict[int, NDArray[np.uint8]]
+    inputs: dict[str, Buffer]
+    outputs: dict[str, Buffer]
+
+
+def refusals(graph: Graph) -> list[tuple[Node, str]]:
+    """Every node that has no mapping to the machine, with the reason."""
+    found = []
+    for node in graph.nodes:
+        reason = _refusal(graph, node)
+        if reason:
+            found.append((node, reason))
+    return found
+
+
+def _refusal(graph: Graph, node: Node) -> str:
+    if node.op == "gather":
+        return gather_refusal(node, set(graph.constants))
+    if node.op == "conv" and node.inputs[1].id not in graph.constants:
+        return "its weights are computed at run time"
+    known = node.op in VIEWS or node.op in PLACED or node.op in PRODUCTS
+    if not known and not is_elementwise(node):
+        return f"the core op {node.op} has no mapping yet"
+    if node.op == "pow" and node.inputs[1].id not in graph.constants:
+        return "its exponent is computed at run time"
+    return ""
+
+
+def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
+    """Lower a graph whose types are chosen.
+
+    Raises:
+        UnsupportedError: SYS-C101, naming every node without a mapping.
+    """
+    bad = refusals(graph)
+    if bad:
+        lines = [f"{', '.join(map(str, n.sources)) or n.op}: {reason}" for n, reason in bad]
+        raise UnsupportedError(
+            "SYS-C101",
+            f"{len(bad)} operation(s) of the model have no mapping to the device",
+            found="\n         ".join(lines),
+            at=graph.name,
+            hint="remove these operations, or run them outside the compiled part",
+        )
+    lo = Lowering(graph, hw, Kernel(hw))
+    wanted = wishes(graph)
+    lo.halos, lo.fills = _halos(graph)
+    inputs = {v.name: _load_input(lo, v, wanted) for v in graph.inputs}
+    for members in group(graph, fuse):
+        lo.kernel.set_layer(_layer(members.anchor))
+        _lower_group(lo, members, wanted)
+    outputs = {v.name: _store_output(lo, v) for v in graph.outputs}
+    return Lowered(lo.kernel.virtual(), lo.constant_data, inputs, outputs)
+
+
+def _layer(node: Node) -> str:
+    return node.sources[0].name if node.sources else node.output.name
+
+
+def _halos(graph: Graph) -> tuple[dict[int, Halo], dict[int, float]]:
+    """Padding that readers want in the buffer, so that windows need no edge cases."""
+    halos: dict[int, Halo] = {}
+    fills: dict[int, float] = {}
+    for op in ("conv", "reduce_window"):  # where both read a value, the convolution's fill wins
+        for node in graph.nodes:
+            if node.op != op:
+                continue
+            value = node.inputs[0]
+            fill = -math.inf if node.attrs.get("kind") == "max" else 0.0
+            pads = [(int(a), int(b)) for a, b in node.attrs["pads"]]  # type: ignore[union-attr,misc]
+            if not any(a or b for a, b in pads) or fills.get(value.id, fill) != fill:
+                continue
+            fills[value.id] = fill
+            halo = halos.setdefault(value.id, {})
+            for d, (low, high) in enumerate(pads):
+                old = halo.get(d + 2, (0, 0))
+                halo[d + 2] = (max(low, old[0]), max(high, old[1]))
+    return halos, fills
+
+
+def _load_input(lo: Lowering, value: Value, wanted: Wishes) -> Buffer:
+    dtype = device_dtype(value.dtype)
+    size = max(1, math.prod(value.shape)) * dtype.size_bytes
+    home = lo.kernel.dram(value.name, size, BufferKind.INPUT, dtype, value.shape)
+    lo.kernel.set_layer(value.name)
+    shape = value.shape or (1,)
+    spec = best(wanted, value) if value.shape else Spec(0, 1)
+    halo, fill = lo.halos.get(value.id), lo.fills.get(value.id, 0.0)
+    view = lo.allocate(shape, dtype, spec, value.name, halo, fill)
+    lo.dma(view, dense(home, dtype, shape))
+    shaped = view.reshape(value.shape)
+    assert shaped is not None, "a scalar is a tensor of one element"
+    lo.views[value.id] = shaped
+    return home
+
+
+def _store_output(lo: Lowering, value: Value) -> Buffer:
+    dtype = device_dtype(value.dtype)
+    size = max(1, math.prod(value.shape)) * dtype.size_bytes
+    home = lo.kernel.dram(value.name, size, BufferKind.OUTPUT, dtype, value.shape)
+    lo.kernel.set_layer(value.name)
+    view = lo.views[value.id]
+    lo.dma(dense(home, dtype, value.shape), _one_copy(view))
+    return home
+
+
+def _one_copy(view):  # type: ignore[no-untyped-def]
+    return view
+
+
+def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:
+    node = members.anchor
+    if node.op in PRODUCTS:
+        results = members.outputs(lo.graph)
+        lower_product(lo, list(members.nodes), results, _product_spec(node, results, wanted))
+    elif is_elementwise(node):
+        results = members.outputs(lo.graph)
+        lower_group(lo, list(members.nodes), results, _elementwise_spec(lo, members, wanted))
+    elif node.op in VIEWS:
+        VIEWS[node.op](lo, node)
+    else:
+        PLACED[node.op](lo, node, best(wanted, node.output))
+
+
+def _product_spec(node: Node, results: list[Value], wanted: Wishes) -> Spec:
+    """Rows or columns of a product on partitions, channels of a convolution."""
+    rank = len(node.output.shape)
+    if node.op == "conv":
+        return Spec.of(node.output.shape, 1)
+    return best(wanted, results[0], {rank - 2, rank - 1})
+
+
+def _elementwise_spec(lo: Lowering, members: Group, wanted: Wishes) -> Spec:
+    """The layout that most of the operands already have."""
+    shape = members.nodes[0].output.shape
+    if not shape:
+        return Spec(0, 1)
+    inside = {n.output.id for n in members.nodes}
+    votes: dict[Spec, int] = {}
+    for node in members.nodes:
+        for v in node.inputs:
+            if v.id in inside or v.id not in lo.views or v.shape != shape:
+                continue
+            spec = _spec_of(lo, v)
+            if spec is not None:
+                votes[spec] = votes.get(spec, 0) + 1
+    if votes:
+        return max(votes, key=lambda s: (votes[s], -s.dim, s.block))
+    return best(wanted, members.nodes[-1].output)
+
+
+def _spec_of(lo: Lowering, value: Value) -> Spec | None:
+    view = lo.views[value.id]
+    dims = view.part_dims()
+    if view.replicated or len(dims) > 1:
+        return None
+    if not dims:
+        ones = [d for d, e in enumerate(value.shape) if e == 1]
+        return Spec(ones[0], 1) if ones else None
+    return Spec(dims[0], max(f.extent for f in view.factors[dims[0]] if f.part))

@@ -1,0 +1,178 @@
+"""Values that move: a new view where one can say it, else a copy."""
+
+from __future__ import annotations
+
+
+from compiler.graph.graph import Node, Value
+from compiler.lowering.context import Lowering, Spec, device_dtype
+from compiler.tiles.iterate import tiles
+from compiler.tiles.view import View
+
+
+def lower_transpose(lo: Lowering, node: Node) -> None:
+    """A transposed view."""
+    perm = tuple(int(p) for p in node.attrs["perm"])  # type: ignore[union-attr,arg-type]
+    lo.views[node.output.id] = lo.views[node.inputs[0].id].permute(perm)
+
+
+def lower_reshape(lo: Lowering, node: Node, spec: Spec) -> None:
+    """A reshaped view, or a copy in row-major order."""
+    view = lo.views[node.inputs[0].id].reshape(node.output.shape)
+    if view is None:
+        view = _through_rows(lo, node, spec)
+    lo.views[node.output.id] = view
+
+
+def _through_rows(lo: Lowering, node: Node, spec: Spec) -> View:
+    """Reshape by way of DRAM, where a tensor is row-major and has no partitions."""
+    value, out = node.inputs[0], node.output
+    made = lo.allocate(
+        out.shape,
+        device_dtype(out.dtype),
+        spec,
+        out.name,
+        lo.halos.get(out.id),
+        lo.fills.get(out.id, 0.0),
+    )
+    lo.reshape_through_dram(made, lo.views[value.id])
+    return made
+
+
+def lower_broadcast(lo: Lowering, node: Node) -> None:
+    """A view with steps of stride 0."""
+    lo.views[node.output.id] = lo.views[node.inputs[0].id].broadcast(node.output.shape)
+
+
+def lower_slice(lo: Lowering, node: Node) -> None:
+    """A view of part of a value, or of the value in a layout that can be cut."""
+    value, out = node.inputs[0], node.output
+    triples = list(zip(*(node.attrs[k] for k in ("starts", "sizes", "steps")), strict=True))  # type: ignore[arg-type]
+    view = _cut(lo.views[value.id], triples)
+    if view is None:
+        whole = [d for d, (_, size, _) in enumerate(triples) if size == value.shape[d]]
+        dim = max(whole, key=lambda d: value.shape[d], default=None)
+        spec = Spec.of(value.shape, dim) if dim is not None else Spec(0, 1)
+        view = _cut(lo.view(value, spec), triples)
+    if view is None:
+        view = _cut(lo.view(value, Spec(_unit_dim(value), 1)), triples)
+    assert view is not None, "with one row on partitions every slice is a view"
+    lo.views[out.id] = view
+
+
+def _unit_dim(value: Value) -> int:
+    return next((d for d, e in enumerate(value.shape) if e == 1), 0)
+
+
+def _cut(view: View, triples: list[tuple[int, int, int]]) -> View | None:
+    for d, (first, size, step) in enumerate(triples):
+        made = view.slice(d, int(first), int(size), int(step))
+        if made is None:
+            return None
+        view = made
+    return view
+
+
+def lower_concat(lo: Lowering, node: Node, spec: Spec) -> None:
+    """Copies into the parts of one tensor."""
+    axis, out = int(node.attrs["axis"]), node.output  # type: ignore[arg-type]
+    made = lo.allocate(
+        out.shape,
+        device_dtype(out.dtype),
+        spec,
+        out.name,
+        lo.halos.get(out.id),
+        lo.fills.get(out.id, 0.0),
+    )
+    at = 0
+    for value in node.inputs:
+        copy_into(lo, made, value, axis, at)
+        at += value.shape[axis]
+    lo.views[out.id] = made
+
+
+def copy_into(lo: Lowering, dst: View, value: Value, axis: int, at: int) -> None:
+    """dst[.., at : at + extent, ..] := value along `axis`, cut where either has a block boundary."""
+    src = lo.constant_view(value, dst) if value.id in lo.graph.constants else lo.views[value.id]
+    extent = value.shape[axis]
+    for first, size in _pieces(extent, _block(src, axis), _block(dst, axis), at):
+        target, source = dst.slice(axis, at + first, size), src.slice(axis, first, size)
+        if target is None or source is None:
+            raise AssertionError("a range inside one block is a view")
+        lo.copy(target, source)
+
+
+def _block(view: View, axis: int) -> int:
+    parts = [f.extent for f in view.factors[axis] if f.part]
+    return parts[0] if parts else max(1, view.shape[axis])
+
+
+def _pieces(extent: int, src: int, dst: int, at: int) -> list[tuple[int, int]]:
+    cuts = {0, extent}
+    cuts.update(range(src, extent, src))
+    cuts.update(p - at for p in range(-(-at // dst) * dst, at + extent, dst) if p > at)
+    ordered = sorted(cuts)
+    return [(a, b - a) for a, b in zip(ordered, ordered[1:], strict=False)]
+
+
+def lower_pad(lo: Lowering, node: Node, spec: Spec) -> None:
+    """A larger tensor, filled, with the value inside; edge and mirror modes copy strips."""
+    value, out = node.inputs[0], node.output
+    mode = str(node.attrs["mode"])
+    pads = [(int(a), int(b)) for a, b in node.attrs["pads"]]  # type: ignore[union-attr,misc]
+    made = lo.allocate(
+        out.shape,
+        device_dtype(out.dtype),
+        spec,
+        out.name,
+        lo.halos.get(out.id),
+        lo.fills.get(out.id, 0.0),
+    )
+    if mode == "constant":
+        for _, (ap,) in tiles([made], 65535):
+            lo.kernel.memset(ap, float(node.attrs["value"]))  # type: ignore[arg-type]
+    inside: View | None = made
+    for d, (low, _) in enumerate(pads):
+        inside = inside.slice(d, low, value.shape[d]) if inside is not None else None
+    if inside is None:
+        copy_padded(lo, made, value, pads)
+    else:
+        lo.copy(inside, lo.views[value.id])
+    if mode != "constant":
+        _mirror(lo, made, value.shape, pads, mode)
+    lo.views[out.id] = made
+
+
+def copy_padded(lo: Lowering, made: View, value: Value, pads: list[tuple[int, int]]) -> None:
+    """The inside of a padded tensor whose partition dimension is padded: block by block."""
+    axis = next(d for d in made.part_dims())
+    inside = made
+    for d, (low, _) in enumerate(pads):
+        if d != axis:
+            cut = inside.slice(d, low, value.shape[d])
+            assert cut is not None, "a free dimension can be cut"
+            inside = cut
+    copy_into(lo, inside, value, axis, pads[axis][0])
+
+
+def _mirror(
+    lo: Lowering, made: View, shape: tuple[int, ...], pads: list[tuple[int, int]], mode: str
+) -> None:
+    """Fill the border of each padded dimension from the inside, a row at a time."""
+    for d, (low, high) in enumerate(pads):
+        extent = shape[d]
+        for i in (*range(low), *range(low + extent, low + extent + high)):
+            source = low + _source(i - low, extent, mode)
+            target, ap = made.slice(d, i, 1), made.slice(d, source, 1)
+            assert target is not None, "one position is a view"
+            assert ap is not None, "one position is a view"
+            lo.copy(target, ap)
+
+
+def _source(i: int, extent: int, mode: str) -> int:
+    if mode == "edge":
+        return min(max(i, 0), extent - 1)
+    if mode == "wrap":
+        return i % extent
+    period = max(1, 2 * (extent - 1))
+    i = abs(i) % period
+    return period - i if i >= extent else i

@@ -1,0 +1,253 @@
+"""Reductions: along the free dimensions by the vector engine, across partitions by the array.
+
+Across partitions a sum is a product with a matrix of ones, whose result is the same in every
+partition: just what the elementwise nodes that read it need.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+from compiler.graph.graph import Node, Value
+from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
+from compiler.tiles.iterate import (
+    NUM_LIMIT,
+    STEP_LIMIT,
+    Loop,
+    Mismatch,
+    legal_start,
+    ragged_regions,
+    sliced,
+    tiles,
+)
+from compiler.tiles.view import Atom, Factor, View, common_atoms
+from isa.activation.functions import ActivationFunction
+from isa.alu import AluOp
+from isa.dtypes import DType
+from isa.instructions.tensor import MATMUL_DTYPES
+from isa.kernel import Ap
+
+OPS = {"sum": AluOp.ADD, "mean": AluOp.ADD, "max": AluOp.MAX, "min": AluOp.MIN,
+       "prod": AluOp.MULTIPLY}  # fmt: skip
+REDUCED_DIMS = 3
+ELEMENTS = 8192
+
+
+def lower_reduce(lo: Lowering, node: Node) -> None:
+    """y = kind of x over axes."""
+    value, out, kind = node.inputs[0], node.output, str(node.attrs["kind"])
+    axes = tuple(int(a) for a in node.attrs["axes"])  # type: ignore[union-attr,arg-type]
+    view = lo.views[value.id]
+    across = [d for d in view.part_dims() if d in axes]
+    if across and (kind not in ("sum", "mean") or view.dtype not in MATMUL_DTYPES):
+        view = lo.view(value, _other_layout(value, axes))
+        across = [d for d in view.part_dims() if d in axes]
+    kept_shape = tuple(1 if d in axes else e for d, e in enumerate(value.shape))
+    scale = 1.0 / math.prod(value.shape[a] for a in axes) if kind == "mean" else 1.0
+    free_axes = [a for a in axes if a not in across and value.shape[a] > 1]
+    dtype = device_dtype(out.dtype)
+    partial = view
+    if free_axes:
+        partial = _reduce_free(lo, view, free_axes, OPS[kind], value.name, dtype, across, scale)
+    if across:
+        partial = _across(lo, partial, across, kept_shape, scale, dtype, value.name)
+    elif not free_axes:
+        partial = _scaled(lo, partial, 1.0, dtype, value.name)
+    shaped = partial.reshape(out.shape)
+    assert shaped is not None, "dropping dimensions of extent 1 is always possible"
+    lo.views[out.id] = shaped
+
+
+def _other_layout(value: Value, axes: tuple[int, ...]) -> Spec:
+    """A layout with no reduced dimension on partitions."""
+    dims = [d for d in range(len(value.shape)) if d not in axes]
+    if not dims:
+        return Spec(0, 1) if value.shape[0] == 1 else Spec(axes[0], 1)
+    return Spec.of(value.shape, max(dims, key=lambda d: min(value.shape[d], PARTITIONS)))
+
+
+def _like(lo: Lowering, view: View, shape: tuple[int, ...], dtype: DType, name: str) -> View:
+    """A compact tensor of `shape` with the partition factors of `view`."""
+    factors: list[tuple[Factor, ...]] = []
+    stride = 1
+    for d in range(len(shape) - 1, -1, -1):
+        made: list[Factor] = []
+        for f in reversed(view.factors[d] if shape[d] > 1 else ()):
+            if f.part:
+                made.insert(0, f)
+            else:
+                made.insert(0, Factor(f.extent, stride))
+                stride *= f.extent
+        factors.insert(0, tuple(made))
+    buffer = lo.kernel.sbuf(view.buffer.partitions, stride * dtype.size_bytes, name)
+    return View(buffer, dtype, shape, tuple(factors), view.start, 0, view.replicated)
+
+
+def _reduce_free(
+    lo: Lowering,
+    view: View,
+    axes: list[int],
+    op: AluOp,
+    name: str,
+    dtype: DType,
+    across: list[int],
+    scale: float,
+) -> View:
+    shape = tuple(1 if d in axes else e for d, e in enumerate(view.shape))
+    store = dtype if not across and scale == 1.0 else DType.FP32
+    out = _like(lo, view, shape, store, f"{name}/reduced")
+    reduce_views(lo, out, view, axes, op)
+    if scale == 1.0 or across:
+        return out
+    return _scaled(lo, out, scale, dtype, name)
+
+
+def _scaled(lo: Lowering, view: View, scale: float, dtype: DType, name: str) -> View:
+    out = _like(lo, view, view.shape, dtype, f"{name}/scaled")
+    for _, (to, ap) in tiles([out, view], 2048):
+        lo.kernel.tensor_scalar(to, ap, AluOp.MULTIPLY, scale)
+    return out
+
+
+def reduce_views(lo: Lowering, out: View, src: View, axes: list[int], op: AluOp) -> None:
+    """out := op over `axes` of src; the other dimensions agree. Windows may overlap in src."""
+    for box in ragged_regions(out):
+        wide = [(0, src.shape[d]) if d in axes else b for d, b in enumerate(box)]
+        _reduce_region(lo, sliced(out, box), sliced(src, wide), axes, op)
+
+
+def _reduce_region(lo: Lowering, out: View, src: View, axes: list[int], op: AluOp) -> None:
+    kept_dims = [d for d in range(len(src.shape)) if d not in axes]
+    pair = [_select(out, kept_dims), _select(src, kept_dims)]
+    by_dim = common_atoms(pair)
+    if by_dim is None:
+        raise Mismatch(1, "the reduction's operand has other factors")
+    kept = [a for dim in by_dim for a in dim]
+    parts = [a for a in kept if any(a.parts)]
+    count = _dense_count(parts)
+    free = [Loop(a.extent, a.strides) for a in kept if not any(a.parts)]
+    free.sort(key=lambda a: -abs(a.strides[1]))
+    free = _join(free)
+    reduced = _join(
+        [Loop(f.extent, (f.stride,)) for d in axes for f in src.factors[d] if f.extent > 1]
+    )
+    if len(reduced) > REDUCED_DIMS:
+        raise Mismatch(1, "more than three reduced dimensions")
+    size = math.prod(r.extent for r in reduced)
+    inner = 0
+    elements = size
+    while inner < min(4 - len(reduced), len(free)):
+        loop = free[len(free) - 1 - inner]
+        if elements * loop.extent > ELEMENTS or any(abs(s) > STEP_LIMIT for s in loop.strides):
+            break
+        elements *= loop.extent
+        inner += 1
+    cut = len(free) - inner
+    for at in itertools.product(*(range(a.extent) for a in free[:cut])):
+        starts = [
+            v.offset + sum(x * a.strides[i] for x, a in zip(at, free[:cut], strict=True))
+            for i, v in enumerate((out, src))
+        ]
+        body = free[cut:]
+        out_dims = tuple((a.strides[0], a.extent) for a in body) or ((0, 1),)
+        src_dims = (*((a.strides[1], a.extent) for a in body),
+                    *((r.strides[0], r.extent) for r in reduced))  # fmt: skip
+        lo.load.dve += max(lo.hw.engine_min_interval, elements) / lo.hw.dve_clock_hz
+        lo.kernel.tensor_reduce(
+            Ap(out.buffer, out.start, count, starts[0] * out.dtype.size_bytes, out.dtype, out_dims),
+            Ap(src.buffer, src.start, count, starts[1] * src.dtype.size_bytes, src.dtype, src_dims),
+            op,
+            len(reduced),
+        )
+
+
+def _select(view: View, dims: list[int]) -> View:
+    return replace(
+        view,
+        shape=tuple(view.shape[d] for d in dims),
+        factors=tuple(view.factors[d] for d in dims),
+    )
+
+
+def _dense_count(parts: list[Atom]) -> int:
+    count = 1
+    for a in sorted(parts, key=lambda a: a.strides[0]):
+        if not all(a.parts) or a.strides[0] != a.strides[1] or a.strides[0] != count:
+            raise Mismatch(1, "the reduction's partitions are not dense")
+        count *= a.extent
+    return count
+
+
+def _join(loops: list[Loop]) -> list[Loop]:
+    out: list[Loop] = []
+    for loop in loops:
+        if (
+            out
+            and out[-1].extent * loop.extent <= NUM_LIMIT
+            and all(
+                a == b * loop.extent for a, b in zip(out[-1].strides, loop.strides, strict=True)
+            )
+        ):
+            out[-1] = Loop(out[-1].extent * loop.extent, loop.strides)
+        else:
+            out.append(loop)
+    return out
+
+
+def _across(
+    lo: Lowering,
+    view: View,
+    across: list[int],
+    shape: tuple[int, ...],
+    scale: float,
+    dtype: DType,
+    name: str,
+) -> View:
+    """Sum over the partition dimension by a product with ones; the result is replicated."""
+    dim = across[0]
+    if len(across) > 1 or len(view.part_dims()) > 1:
+        raise Mismatch(0, "two dimensions on partitions are reduced")
+    free: list[tuple[Factor, ...]] = []
+    stride = 1
+    for d in range(len(shape) - 1, -1, -1):
+        free.insert(0, (Factor(shape[d], stride),) if shape[d] > 1 else ())
+        stride *= shape[d]
+    buffer = lo.kernel.sbuf(PARTITIONS, stride * dtype.size_bytes, f"{name}/sum")
+    out = View(buffer, dtype, shape, tuple(free), 0, 0, True)
+    ones = lo.filled(view.dtype, 1.0)
+    blocks = _part_blocks(view, dim)
+    flat = View(buffer, dtype, shape, tuple(free))
+    steps = [
+        sliced(view, [b if d == dim else (0, e) for d, e in enumerate(view.shape)]) for b in blocks
+    ]
+    drop = [replace(s, shape=shape, factors=tuple(() if d == dim else f for d, f in enumerate(s.factors)))
+            for s in steps]  # fmt: skip
+    for _, aps in tiles([flat, *drop], lo.hw.pe_moving_max):
+        target, moving = aps[0], aps[1:]
+        n = target.free
+        tile = lo.kernel.psum(PARTITIONS, "sum")
+        for at in range(0, PARTITIONS, lo.hw.pe_columns):
+            columns = min(lo.hw.pe_columns, PARTITIONS - at)
+            for i, (ap, (_, size)) in enumerate(zip(moving, blocks, strict=True)):
+                if not legal_start(ap.start + ap.buffer.start, size):
+                    raise Mismatch(1, "the start rule")
+                stationary = Ap(ones.buffer, ap.start, size, 0, ones.dtype, ((1, columns),))
+                lo.kernel.matmul(
+                    Ap(tile, at, columns, 0, DType.FP32, ((1, n),)),
+                    stationary,
+                    replace(ap, partitions=size),
+                    start=i == 0,
+                    stop=i == len(blocks) - 1,
+                )
+        source = Ap(tile, 0, PARTITIONS, 0, DType.FP32, ((1, n),))
+        lo.load.act += max(lo.hw.engine_min_interval, n) / lo.hw.act_clock_hz
+        spread = replace(target, partitions=PARTITIONS)
+        lo.kernel.activation(spread, source, ActivationFunction.COPY, scale)
+    return out
+
+
+def _part_blocks(view: View, dim: int) -> list[tuple[int, int]]:
+    block = next((f.extent for f in view.factors[dim] if f.part), 1)
+    return [(i, min(block, view.shape[dim] - i)) for i in range(0, view.shape[dim], block)]
