@@ -35,7 +35,8 @@
     tensor_scalar sbuf:fp32[0..128 @0x0; 8], sbuf:fp32[0..128 @0x100; 8], sbuf:fp32[0.. @0x17ffc], op0=add
     tensor_scalar sbuf:fp32[0..64 @0x0; 8], sbuf:fp32[0..64 @0x100; 8], sbuf:fp32[32.. @0x200], op0=add       ; error: O-4
     tensor_scalar sbuf:fp32[0..64 @0x0; 8], sbuf:fp32[0..64 @0x100; 8], sbuf:fp32[64.. @0x200], op0=add
-    tensor_scalar sbuf:fp32[0..64 @0x0; 8], sbuf:fp32[0..64 @0x100; 8], sbuf:bf16[0.. @0x200], op0=add        ; error: O-2
+    scalar_tensor_tensor sbuf:fp32[0..64 @0x0; 8], sbuf:fp32[0..64 @0x100; 8], sbuf:fp32[0..64 @0x300; 8], sbuf:bf16[0.. @0x200]   ; error: O-2
+    scalar_tensor_tensor sbuf:fp32[0..64 @0x0; 8], sbuf:fp32[0..64 @0x100; 8], sbuf:fp32[0..64 @0x300; 8], sbuf:fp32[0.. @0x200]
     tensor_scalar sbuf:fp32[0..64 @0x0; 8], sbuf:fp32[0..64 @0x100; 8], dram:fp32[0.. @0x200], op0=add        ; error: O-1 D-3
 ; FP32 on 4 bytes, BF16 on 2
     memset sbuf:fp32[0..128 @0x2; 64], 0.0                                      ; error: O-6

@@ -1,5 +1,7 @@
 ; The rules E-n and S-n: who may execute what, and which semaphores there are.
 ; target: inf1
+.buffer s scratch fp32 [64] @0x0
+
 .stream PE
     memset sbuf:fp32[0..128 @0x0; 64], 0.0                                      ; error: E-1
     nop
@@ -20,5 +22,8 @@
     nop                                                                         ; error: E-3
 .stream q15
     nop
+; NeuronCore-v1 copies, it does not add
+    dma_accumulate dram:fp32[@s; 8], dram:fp32[@s+0x20; 8]                      ; error: E-2
+    dma_copy dram:fp32[@s; 8], dram:fp32[@s+0x20; 8]
 .stream q16
     nop                                                                         ; error: E-3

@@ -1,0 +1,11 @@
+; The rules of DMA instructions: each broken alone, beside a near miss.
+; target: inf1
+.buffer scratch scratch uint8 [1048576] @0x0
+
+.stream q0
+; Source and destination have as many elements.
+    dma_copy dram:int32[@0x0; 5], dram:int32[@0x500; 6]                                           ; error: dma_copy-C1
+    dma_copy dram:int32[@0x0; 6], dram:int32[@0x500; 6]
+; NeuronCore-v1 copies bytes: source and destination have one data type.
+    dma_copy dram:int8[@0x0; 16], dram:bf16[@0x5c0; 16]                                           ; error: dma_copy-C2
+    dma_copy dram:bf16[@0x0; 16], dram:bf16[@0x5c0; 16]
