@@ -272,7 +272,8 @@ def _targets() -> str:
     return page(
         "Targets",
         'A target is a TOML file; a user\'s own may start from a built-in one (`base = "inf1"`). '
-        f"Tags: {', '.join(f'{tag} {text}' for tag, text in TAGS.items())}.",
+        f"Tags: {', '.join(f'{tag} {text}' for tag, text in TAGS.items())}. Numbers in parentheses "
+        "are sections of the project's collection of public facts.",
         table(("number", "unit", *names), rows),
         *(_provenance(hw) for hw in hardware),
     )

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import z3
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from isa.dtypes import FP32
 from isa.encoding import decode, encode, encode_all, from_bytes, to_bytes
@@ -22,16 +23,29 @@ from isa.layout import Bits, Variant, layout, require_well_formed, well_formed
 from isa.memory import SBUF
 from isa.spec import REGISTRY, WORDS, Instruction, Wait
 from isa.tiles import Immediate, Tile
-from tests.strategies import instructions
+from tests.strategies import instructions_of
 
 KINDS = [REGISTRY[opcode] for opcode in sorted(REGISTRY)]
 IDS = [kind.mnemonic for kind in KINDS]
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=IDS)
 
 
-@settings(max_examples=500, deadline=None)
-@given(instructions)
-def test_decoding_gives_back_what_was_encoded(instruction: Instruction) -> None:
+@every_kind
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_decoding_gives_back_what_was_encoded(kind: type[Instruction], data: st.DataObject) -> None:
+    instruction = data.draw(instructions_of(kind))
+    assert decode(encode(instruction)) == instruction
+
+
+@pytest.mark.slow
+@every_kind
+@settings(max_examples=1000, deadline=None)
+@given(data=st.data())
+def test_decoding_gives_back_a_thousand_of_a_kind(
+    kind: type[Instruction], data: st.DataObject
+) -> None:
+    instruction = data.draw(instructions_of(kind))
     assert decode(encode(instruction)) == instruction
 
 
