@@ -23,6 +23,7 @@ from isa.state import REGISTERS
 from isa.verify.accesses import Ints
 
 MAX_STEPS = 2_000_000  # executed instructions of one stream
+MAX_DECISIONS = 200_000  # register instructions and branches among them: about a second
 _ACTING = (Branch, RegAlu, RegLoad, RegMove)
 
 
@@ -45,23 +46,26 @@ def _path(words: Words, stream: int) -> Ints:
         np.searchsorted(acting, np.arange(len(words) + 1))
     ].tolist()
     registers: list[int | None] = [0] * REGISTERS
-    pieces, at, steps = [np.zeros(0, dtype=np.int64)], 0, 0
+    spans: list[tuple[int, int]] = []
+    at, steps = 0, 0
     while at < len(words):
         end = following[at]
-        pieces.append(np.arange(at, min(end + 1, len(words)), dtype=np.int64))
-        steps += len(pieces[-1])
-        if steps > MAX_STEPS:
-            raise IllegalError(
-                "SYS-V086",
-                "a program with branches comes to its end in a bounded number of instructions",
-                found=f"stream {stream_name(stream)} executes more than {MAX_STEPS}, "
-                f"last instruction {end}",
-                hint="a loop that never ends? else unroll less",
-            )
-        at = end + 1
-        if end < len(words):
-            at = _act(decoded[end], registers, end, stream)
-    return np.concatenate(pieces)
+        spans.append((at, min(end + 1, len(words))))
+        steps += spans[-1][1] - at
+        if steps > MAX_STEPS or len(spans) > MAX_DECISIONS:
+            raise _endless(stream, steps, end)
+        at = _act(decoded[end], registers, end, stream) if end < len(words) else end
+    return np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in spans])
+
+
+def _endless(stream: int, steps: int, index: int) -> IllegalError:
+    return IllegalError(
+        "SYS-V086",
+        "a program with branches comes to its end in a bounded number of instructions",
+        found=f"stream {stream_name(stream)} is at instruction {index} after {steps}; allowed "
+        f"{MAX_STEPS}, of which {MAX_DECISIONS} on registers",
+        hint="a loop that never ends? else unroll some of it",
+    )
 
 
 def _act(instruction: Instruction, registers: list[int | None], index: int, stream: int) -> int:

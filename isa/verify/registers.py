@@ -19,7 +19,9 @@ from isa.program import Program
 from isa.verify.accesses import Ints
 from isa.verify.faults import Fault, place
 
-FIELDS: dict[str, tuple[str | ReduceCommand, str]] = {  # mnemonic -> (what says the command, whose partitions count)
+FIELDS: dict[
+    str, tuple[str | ReduceCommand, str]
+] = {  # mnemonic -> (what says the command, whose partitions count)
     "activation": ("reduce", "src"),
     "activation_reduce": (ReduceCommand.RESET_REDUCE, "src"),
     "tensor_scalar_reduce": ("command", "src"),

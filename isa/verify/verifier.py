@@ -15,10 +15,10 @@ from isa.hardware import Hardware
 from isa.layout import require_well_formed
 from isa.legality import BUFFERS, check
 from isa.memory import FIRST_QUEUE, Engine, stream_name
-from isa.order import events_of, order_of
+from isa.order import Order, events_of, order_of
 from isa.program import Program
 from isa.spec import WORDS
-from isa.verify.accesses import buffers_of, runs_of, spaces_of
+from isa.verify.accesses import Ints, buffers_of, runs_of, spaces_of
 from isa.verify.bounds import (
     Rows,
     faults_of_places,
@@ -78,22 +78,28 @@ def _steps(program: Program, hw: Hardware) -> Iterator[Iterator[Fault]]:
     order = order_of(events)
     yield faults_of_semaphores(program, hw, order, epochs)
     yield _all(faults_of_stationary(program, events), faults_of_registers(program, events))
-    spaces = spaces_of(program, hw)
-    runs = runs_of(touched, len(rows.words), buffer, spaces)
-    edges = [
-        byte
-        for k, b in enumerate(program.buffers)
-        if spaces.watched[k]
-        for byte in (b.address + int(spaces.shift[k]), b.end + int(spaces.shift[k]))
+    yield _walked(program, hw, rows, order, (touched, buffer))
+
+
+def _walked(
+    program: Program, hw: Hardware, rows: Rows, order: Order, placed: tuple[Accesses, Ints]
+) -> Iterator[Fault]:
+    """Every byte in one legal order. `placed`: accesses, and the DRAM buffer of each."""
+    events, spaces = order.events, spaces_of(program, hw)
+    runs = runs_of(placed[0], len(rows.words), placed[1], spaces)
+    bounds = [
+        end + int(shift)
+        for b, shift, watched in zip(program.buffers, spaces.shift, spaces.watched, strict=True)
+        for end in (b.address, b.end)
+        if watched
     ]
-    cells = cells_of(runs, spaces, edges)
-    row = np.repeat(
-        [rows.first[rows.streams.index(s)] for s in events.streams], np.diff(events.first)
-    )
-    walked = walk(order, row + events.row, runs, cells, groups_of(rows))
+    cells = cells_of(runs, spaces, bounds)
+    starts = np.array([rows.first[rows.streams.index(s)] for s in events.streams], dtype=np.int64)
+    row = events.row + np.repeat(starts, np.diff(events.first))
+    found = walk(order, row, runs, cells, groups_of(rows))
     report = Report(program, order, cells, spaces)
-    yield report.faults(walked)
-    yield report.unwritten_outputs(walked)
+    yield from report.faults(found)
+    yield from report.unwritten_outputs(found)
 
 
 def _all(*parts: Iterator[Fault]) -> Iterator[Fault]:
