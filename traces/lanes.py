@@ -11,11 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.memory import Engine
 from traces.events import Ints
 from traces.trace import Trace
-
-LOAD = "load_stationary"
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,10 @@ class Lane:
 def lanes(trace: Trace) -> list[Lane]:
     """Every lane that holds a row, in the order of tracks; rows in order of time."""
     e = trace.events
-    loads = [code for code, name in trace.mnemonics.items() if name == LOAD]
     found: list[Lane] = []
     for (core, stream), (name, rows) in zip(trace.tracks, trace.rows(), strict=True):
         every = np.arange(rows.start, rows.stop)
-        is_load = np.isin(e.opcode[rows], loads) & (stream == Engine.TENSOR)
+        is_load = trace.is_load[rows]
         for suffix, chosen in (("", every[~is_load]), (" weights", every[is_load])):
             for number, part in enumerate(_disjoint(e.start, e.end, chosen)):
                 label = f"{name}{suffix}" + (f" +{number}" if number else "")

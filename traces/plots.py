@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from isa.files import whole_file
@@ -224,7 +225,10 @@ def _draw_parts(axes: Axes, trace: Trace, rows: list[Lane], heights: list[float]
     axes.set_title("busy and waiting", fontsize=9, color=_INK, loc="left")
     for side in axes.spines.values():
         side.set_visible(False)
-    shown = [(f"waits: {c.text}" if c else "other gap", _CAUSE_COLORS[c]) for c in sorted(seen)]
+    shown = [
+        (f"waits: {c.text.replace('dma', 'DMA')}" if c else "other gap", _CAUSE_COLORS[c])
+        for c in sorted(seen)
+    ]
     parts = [Patch(color=_BUSY, label="busy")]
     parts += [Patch(color=color, label=text) for text, color in shown]
     axes.legend(
@@ -288,6 +292,7 @@ def _draw_banks(axes: Axes, trace: Trace) -> None:
     _fill(axes, values, _CLASS_COLORS[WorkClass.MATMUL])
     text = f"peak {values.max()} banks, {held.max() / 2**10:.0f} KiB in use"
     _describe(axes, "PSUM", "banks", text, limit, values.max())
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _draw_dram(axes: Axes, trace: Trace) -> None:
@@ -303,7 +308,8 @@ def _draw_dram(axes: Axes, trace: Trace) -> None:
     share = f", {100 * mean / limit:.0f} % of {limit:.1f} GB/s" if limit else ""
     text = f"{moved / 1e6:,.2f} MB moved, mean {mean:.1f} GB/s{share}"
     _describe(axes, "DRAM", "GB/s", text, limit, float((read + wrote).max()))
-    axes.legend(loc="upper right", fontsize=8, frameon=False, ncols=2)
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.985)}
+    axes.legend(**place, fontsize=8, frameon=False, ncols=2, borderaxespad=0.2)
 
 
 def _fill(axes: Axes, values: NDArray[Any], color: str, label: str | None = None) -> None:

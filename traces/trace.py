@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import isa.instructions  # noqa: F401  (fills the registry)
 from isa.hardware import Hardware
-from isa.memory import stream_name
+from isa.memory import Engine, stream_name
 from isa.program import Program
 from isa.spec import REGISTRY
 from traces.events import (
@@ -25,6 +25,7 @@ from traces.events import (
     memory_use,
     no_memory_use,
 )
+from traces.liveness import memory_use_of
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ class Trace:
 
         Args:
             start: and every event column: one row an instruction, the streams in ascending order,
-                as `simulator.timing` gives them.
+                as `simulator.timing` gives them. Without `memory`, allocations are found from what
+                was written and read (`liveness.py`).
         """
         streams = sorted(program.streams)
         lengths = [len(program.streams[s]) for s in streams]
@@ -128,6 +130,9 @@ class Trace:
         layer = [
             program.debug.get(s, np.full(k, -1)) for s, k in zip(streams, lengths, strict=True)
         ]
+        if "memory" not in others and "end" in others:
+            others["memory"] = memory_use_of(program, hw, start, others["end"])
+            others["memory_names"] = (*program.layers, "-")
         return cls.from_arrays(
             name=name,
             target=hw.name,
@@ -173,6 +178,13 @@ class Trace:
             low, high = np.searchsorted(keys, [core << 16 | stream, (core << 16 | stream) + 1])
             name = stream_name(stream)
             yield (f"{core}/{name}" if several else name), slice(int(low), int(high))
+
+    @cached_property
+    def is_load(self) -> NDArray[np.bool_]:
+        """Rows that load a stationary tile: the tensor engine does so while it multiplies."""
+        loads = [code for code, name in self.mnemonics.items() if name == "load_stationary"]
+        e = self.events
+        return np.asarray(np.isin(e.opcode, loads) & (e.stream == Engine.TENSOR))
 
     def mnemonic(self, opcode: int) -> str:
         """An opcode's name."""

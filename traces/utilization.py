@@ -1,6 +1,8 @@
 """Where the time of each stream went: busy, waiting and on what, done.
 
-The parts add up to the run's ticks for every stream, exactly.
+The parts add up to the run's ticks for every stream, exactly. The tensor engine loads weights
+while it multiplies, so its loads count neither as busy nor as a gap's end: `load` has their ticks,
+and a matmul that waits for one says so.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ class Utilization:
 
     Attributes:
         busy: ticks in which it was occupied, overlapping rows counted once.
-        occupied: sum of the rows' own ticks; more than `busy` where a weight load hides behind a
-            matmul.
+        occupied: sum of the rows' own ticks; `busy` when no row overlaps another.
+        load: ticks of stationary loads, hidden or not.
         waiting: gaps, by the cause of the row that ended them.
         done: ticks from its last row's end to the end of the run.
     """
@@ -33,6 +35,7 @@ class Utilization:
     total: int
     busy: int
     occupied: int
+    load: int
     waiting: dict[WaitCause, int]
     done: int
     read_bytes: int
@@ -51,16 +54,19 @@ def utilization(trace: Trace) -> list[Utilization]:
 
 def _of_rows(trace: Trace, name: str, rows: slice) -> Utilization:
     e = trace.events
-    start, end = e.start[rows], e.end[rows]
+    every = np.arange(rows.start, rows.stop)
+    works, loads = every[~trace.is_load[rows]], every[trace.is_load[rows]]
+    start, end = e.start[works], e.end[works]
     gaps, busy = gaps_of(start, end)
-    waiting = _by_cause(e, rows, gaps)
+    waiting = _by_cause(e, works, gaps)
     last = int(end.max()) if len(end) else 0
     return Utilization(
         name,
-        len(start),
+        len(every),
         trace.total_ticks,
         busy,
         int((end - start).sum()),
+        int(e.busy[loads].sum()),
         waiting,
         trace.total_ticks - last,
         int(e.read_bytes[rows].sum()),
@@ -80,7 +86,7 @@ def gaps_of(start: Ints, end: Ints) -> tuple[Ints, int]:
     return gaps, int(reached[-1] - gaps.sum())
 
 
-def _by_cause(e: Events, rows: slice, gaps: Ints) -> dict[WaitCause, int]:
+def _by_cause(e: Events, rows: Ints, gaps: Ints) -> dict[WaitCause, int]:
     port = np.minimum(gaps, e.port_wait[rows])
     cause = e.cause[rows]
     found = {c: int((gaps - port)[cause == c].sum()) for c in WaitCause}
@@ -91,10 +97,12 @@ def _by_cause(e: Events, rows: slice, gaps: Ints) -> dict[WaitCause, int]:
 def sums(trace: Trace) -> dict[str, int]:
     """What a simulator's counters must equal, by name.
 
-    `instructions`, `dram_read_bytes`, `dram_written_bytes`, `total_ticks`, and for each track
-    `busy_ticks.PE` (the sum of its rows' own ticks), `instructions.PE`, `wait_ticks.PE`.
+    `instructions`, `dram_read_bytes`, `dram_written_bytes`, `total_ticks`; for each track
+    `instructions.PE`, `busy_ticks.PE` and `wait_ticks.PE` (sums over its rows but for stationary
+    loads); and `load_ticks.PE` where there are such.
     """
     e = trace.events
+    works = ~trace.is_load
     found = {
         "instructions": len(e),
         "dram_read_bytes": int(e.read_bytes.sum()),
@@ -103,8 +111,10 @@ def sums(trace: Trace) -> dict[str, int]:
     }
     for name, rows in trace.rows():
         found[f"instructions.{name}"] = rows.stop - rows.start
-        found[f"busy_ticks.{name}"] = int(e.busy[rows].sum())
-        found[f"wait_ticks.{name}"] = int(e.wait[rows].sum())
+        found[f"busy_ticks.{name}"] = int(e.busy[rows][works[rows]].sum())
+        found[f"wait_ticks.{name}"] = int(e.wait[rows][works[rows]].sum())
+        if not works[rows].all():
+            found[f"load_ticks.{name}"] = int(e.busy[rows][trace.is_load[rows]].sum())
     return found
 
 

@@ -27,7 +27,7 @@ def test_busy_waiting_and_done_add_up_to_the_run(trace: Trace) -> None:
         assert u.busy + sum(u.waiting.values()) + u.done == trace.total_ticks
         assert u.busy <= u.occupied
     assert sum(u.instructions for u in utilization(trace)) == len(trace.events)
-    occupied = sum(u.occupied for u in utilization(trace))
+    occupied = sum(u.occupied + u.load for u in utilization(trace))
     assert sum(sum(t.values()) for t in by_layer(trace).values()) == occupied
 
 
@@ -82,7 +82,8 @@ def test_sums_have_the_names_that_counters_have() -> None:
     found = sums(pipelined(10))
     assert found["instructions"] == 44
     assert found["instructions.PE"] == 20
-    assert found["busy_ticks.PE"] == 10 * (512 + 64)
+    assert found["busy_ticks.PE"] == 10 * 512
+    assert found["load_ticks.PE"] == 10 * 64
     assert found["dram_written_bytes"] == 80_000
     assert set(found) >= {"dram_read_bytes", "total_ticks", "wait_ticks.q0", "busy_ticks.ACT"}
 
