@@ -80,7 +80,8 @@ class Neff:
         target: name of the hardware it was compiled for (isa.hardware).
         sections: one a core that takes part; the first is `sg00`.
         inputs, outputs: the model's own tensors, in the model's order.
-        metadata: JSON-able: compiler version, options, report. No NaN, text keys only.
+        metadata: JSON-able: compiler version, options, report. No NaN, text keys only. It is part
+            of the bytes: what differs from run to run, a wall time above all, has no place in it.
         cores: cores asked for at compile time.
         build_version: what wrote it.
     """

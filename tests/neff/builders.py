@@ -40,7 +40,7 @@ def small() -> Neff:
         {"w": rng.integers(0, 256, 100, dtype=np.uint8)},
         inputs=(ModelTensor("image", "float32", (4, 32), "x"),),
         outputs=(ModelTensor("scores", "float32", (4, 8), "y"),),
-        metadata={"options": {"auto-cast": "all"}, "compile_s": 0.25},
+        metadata={"options": {"auto-cast": "all"}, "bound_ratio": 1.25},
     )
 
 
