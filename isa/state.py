@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isa.access import Raw, bytes_of, column_tile, last_of_each, recast
 from isa.alu import AluOp, ReduceCommand
 from isa.alu_reference import BitPatterns, apply, apply_bits, fold, is_bitwise
 from isa.dtypes import DType, Fp32Array, from_fp32, to_fp32
 from isa.errors import TrapError
 from isa.hardware import Hardware
 from isa.memory import DRAM, Engine, Memory, engine_of
-from isa.tiles import Column, DmaTile, Immediate, Scalar, Tile, offsets_of
+from isa.tiles import Column, DmaTile, Immediate, Scalar, Tile
 
-Raw = NDArray[np.generic]
 Bytes = NDArray[np.uint8]
 REGISTERS = 64  # 32-bit, private to a sequencer (neuron-facts 1.3)
 RNG_SEED = 1  # of every lane until set_rng_seed: ours
@@ -127,7 +127,7 @@ class State:
                 "a result has as many elements as its tile",
                 found=f"{values.shape} into {tile.partitions} partitions of {tile.free} elements",
             )
-        kept, index = _last_of_each(columns)
+        kept, index = last_of_each(columns)
         self._own(tile.memory)[rows][:, kept] = data[:, index]
 
     def write(self, tile: Tile, values: Fp32Array) -> None:
@@ -178,7 +178,7 @@ class State:
         values = recast(values, dtype, tile.dtype)
         self._own(tile.memory)
         memory, index = self._dma_place(tile)
-        kept, chosen = _last_of_each(index)
+        kept, chosen = last_of_each(index)
         memory[kept] = np.ascontiguousarray(values).view(np.uint8).reshape(-1)[chosen]
 
     # --- the tensor engine -----------------------------------------------------------------------
@@ -297,14 +297,14 @@ class State:
         if tile.memory is DRAM:
             raise TrapError("SYS-R001", "an engine's operand lies in SBUF or PSUM", found="DRAM")
         self._check(tile, self.hw.partition_bytes(tile.memory))
-        return slice(tile.start, tile.start + tile.partitions), _bytes_of(tile)
+        return slice(tile.start, tile.start + tile.partitions), bytes_of(tile)
 
     def _dma_place(self, tile: DmaTile) -> tuple[Bytes, NDArray[np.int64]]:
         """A memory as flat bytes, and the bytes of every element in order."""
         width = len(self.dram) if tile.memory is DRAM else self.hw.partition_bytes(tile.memory)
         self._check(tile, width)
         starts = (tile.start + np.arange(tile.partitions, dtype=np.int64)) * width
-        index = (starts[:, None] + _bytes_of(tile)).reshape(-1)
+        index = (starts[:, None] + bytes_of(tile)).reshape(-1)
         return self.memories[tile.memory].reshape(-1), index
 
     def _check(self, tile: Tile | DmaTile, width: int) -> None:
@@ -326,25 +326,3 @@ IDENTITY = {
     AluOp.MAX: np.float32(-np.inf),
     AluOp.MIN: np.float32(np.inf),
 }
-
-
-def recast(values: Raw, source: DType, target: DType) -> Raw:
-    """Stored elements in another type: bit exact to the same type, else through FP32."""
-    return values if source is target else from_fp32(to_fp32(values, source), target)
-
-
-def column_tile(column: Column, partitions: int) -> Tile:
-    """A column as a tile of one element a partition."""
-    return Tile(column.memory, column.start, partitions, column.address, column.dtype, ((0, 1),))
-
-
-def _bytes_of(tile: Tile | DmaTile) -> NDArray[np.int64]:
-    size = tile.dtype.size_bytes
-    offsets = tile.address + offsets_of(tile.dims) * size
-    return (offsets[:, None] + np.arange(size, dtype=np.int64)).reshape(-1)
-
-
-def _last_of_each(index: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """The distinct entries of an index, and where each stands last."""
-    kept, from_the_end = np.unique(index[::-1], return_index=True)
-    return kept, len(index) - 1 - from_the_end

@@ -8,9 +8,9 @@ import numpy as np
 
 from isa.alu import AluOp
 from isa.alu_reference import is_bitwise
-from isa.dtypes import BF16, FP32, INTEGERS
+from isa.dtypes import BF16, FP16, FP32, INTEGERS
 from isa.hardware import Hardware
-from isa.memory import PSUM, Engine
+from isa.memory import PSUM, SBUF, Engine
 from isa.tiles import Column, Immediate
 
 INTEGER_CODES = tuple(sorted(int(d) for d in INTEGERS))
@@ -79,6 +79,27 @@ def all_bf16(*tiles: Any) -> Any:
     for tile in tiles:
         fast = fast & (tile.dtype == BF16)
     return fast
+
+
+def all_two_byte_floats(*tiles: Any) -> Any:
+    """Whether every tile is BF16 or FP16."""
+    fast: Any = True
+    for tile in tiles:
+        fast = fast & np.isin(tile.dtype, (BF16, FP16))
+    return fast
+
+
+def speed_up(hw: Hardware, src: Any, dst: Any) -> Any:
+    """Elements a cycle and lane of a one-input operation from NeuronCore-v3 on (neuron-facts 3.2).
+
+    Of BF16 and FP16: 4 if both tiles are contiguous in SBUF, 2 if one is in PSUM or strided, else
+    1; 1 before v3.
+    """
+    fast = (hw.generation >= 3) & all_two_byte_floats(src, dst)
+    in_sbuf = np.add(src.memory == SBUF, dst.memory == SBUF, dtype=np.int64)
+    unit = (innermost_step(src) == 1) & (innermost_step(dst) == 1)
+    rate = np.where((in_sbuf == 2) & unit, 4, np.where(in_sbuf >= 1, 2, 1))
+    return np.where(fast, rate, 1)
 
 
 def at_least(hw: Hardware, cycles: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from isa.access import recast
 from isa.alu import AluOp
 from isa.alu_reference import apply
 from isa.dtypes import FP32, INT32, UINT32, to_fp32
@@ -31,7 +32,6 @@ from isa.spec import (
     scalar,
     source,
 )
-from isa.state import recast
 from isa.tiles import Column, DmaTile, Tile, padded
 
 QUEUES = (Engine.DMA,)

@@ -1,4 +1,8 @@
-"""The tensor engine: a systolic array that multiplies a moving tile by a stationary one."""
+"""The tensor engine: a systolic array that multiplies a moving tile by a stationary one.
+
+The documents name FP16, BF16 and INT8 inputs for NeuronCore-v1 (neuron-facts 1.1). FP32 in four
+passes, documented for v2, is assumed there too; INT8 is left out (`isa/coverage.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from isa.alu import AluOp
+from isa.alu_reference import apply
 from isa.dtypes import DType
 from isa.fma import systolic_matmul
 from isa.hardware import Hardware
@@ -98,7 +104,8 @@ class MultiplyMoving(Instruction):
 
     def execute(self, state: Any) -> None:
         product = systolic_matmul(state.stationary_for(self), state.read(self.moving))
-        state.write(self.dst, product if self.start else state.read(self.dst) + product)
+        held = None if self.start else state.read(self.dst)
+        state.write(self.dst, product if held is None else apply(AluOp.ADD, held, product))
 
     def occupancy(self, hw: Hardware) -> Any:
         fp32 = np.where(self.onezero, -(-hw.pe_fp32_passes // 2), hw.pe_fp32_passes)

@@ -18,6 +18,7 @@ from isa.hardware import Hardware
 from isa.instructions.costs import (
     VECTOR_LIKE,
     all_bf16,
+    all_two_byte_floats,
     at_least,
     bandwidth_cost,
     columns_suit,
@@ -26,6 +27,7 @@ from isa.instructions.costs import (
     not_both_in_psum,
     one_kind,
     same_shape,
+    speed_up,
 )
 from isa.memory import PSUM, SBUF, Engine
 from isa.spec import Instruction, choice, flag, instruction, number, result, rule, scalar, source
@@ -74,6 +76,9 @@ class TensorTensor(Instruction):
         simple = np.isin(self.op, (AluOp.ADD, AluOp.SUBTRACT, AluOp.MULTIPLY))
         unit = (innermost_step(self.a) == 1) & (innermost_step(self.b) == 1)
         fast = mixed | (all_bf16(self.a, self.b, self.dst) & simple & unit)
+        in_sbuf = (self.a.memory == SBUF) & (self.b.memory == SBUF) & (self.dst.memory == SBUF)
+        narrow = all_two_byte_floats(self.a, self.b, self.dst)
+        fast = fast | ((hw.generation >= 3) & in_sbuf & narrow)  # neuron-facts 3.2
         n = self.dst.free * np.where(fast, 1, 2) * bandwidth_cost(hw, self.a, self.b, self.dst)
         return at_least(hw, n)
 
@@ -129,7 +134,8 @@ class TensorScalar(Instruction):
         state.alu_scalars(self)
 
     def occupancy(self, hw: Hardware) -> Any:
-        return at_least(hw, self.src.free * bandwidth_cost(hw, self.src, self.dst))
+        n = -(-self.src.free // speed_up(hw, self.src, self.dst))
+        return at_least(hw, n * bandwidth_cost(hw, self.src, self.dst))
 
 
 @instruction("scalar_tensor_tensor", opcode=0x22, engines=VECTOR_LIKE)
@@ -246,7 +252,8 @@ class TensorCopy(Instruction):
         state.write_raw(self.dst, state.read_as(self.src, self.dst.dtype))
 
     def occupancy(self, hw: Hardware) -> Any:
-        return at_least(hw, self.src.free * bandwidth_cost(hw, self.src, self.dst))
+        n = -(-self.src.free // speed_up(hw, self.src, self.dst))
+        return at_least(hw, n * bandwidth_cost(hw, self.src, self.dst))
 
 
 @instruction("memset", opcode=0x25, engines=VECTOR_LIKE)

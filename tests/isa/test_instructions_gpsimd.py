@@ -9,8 +9,6 @@ from isa.alu import AluOp
 from isa.dtypes import BF16, FP32, INT8, INT32, UINT16, UINT32
 from isa.errors import TrapError
 from isa.instructions.gpsimd import (
-    AffineSelect,
-    Iota,
     LocalGather,
     NGather,
     SequenceBounds,
@@ -18,6 +16,7 @@ from isa.instructions.gpsimd import (
     TensorPower,
     TopK,
 )
+from isa.instructions.gpsimd_affine import AffineSelect, Iota
 from isa.instructions.gpsimd_integer import IntegerTensorScalar, IntegerTensorTensor
 from isa.memory import SBUF
 from isa.tiles import Immediate, Tile, contiguous

@@ -168,6 +168,25 @@ def test_fast_cases_cost_half() -> None:
     assert cycles(Reciprocal(fp32, fp32), hw) == 2048
 
 
+def test_v3_takes_several_narrow_elements_a_cycle() -> None:
+    v2, v3 = load_target("trn1"), load_target("trn2")
+    narrow, wide = tile(0, 128, 1024, dtype=FP16), tile(0, 128, 1024)
+    psum = tile(0, 128, 1024, dtype=FP16, memory=PSUM)
+    strided = Tile(SBUF, 0, 128, 0, FP16, ((2, 1024),))
+    for dst, src, expected in (
+        (narrow, narrow, 256),
+        (narrow, psum, 512),
+        (psum, psum, 1024),
+        (narrow, strided, 512),
+        (narrow, wide, 1024),
+    ):
+        assert cycles(TensorCopy(dst, src), v3) == expected
+        assert cycles(TensorCopy(dst, src), v2) == 1024
+        assert cycles(TensorScalar(dst, src, ONE, op0=AluOp.ADD), v3) == expected
+    assert cycles(TensorTensor(narrow, narrow, narrow, AluOp.MAX), v3) == 1024
+    assert cycles(TensorTensor(narrow, narrow, narrow, AluOp.MAX), v2) == 2048
+
+
 # --- accumulators, scans, statistics -------------------------------------------------------------
 
 
