@@ -1,0 +1,210 @@
+"""The pipeline: every step from a model to a NEFF, in order, and what each left behind.
+
+    import      model -> graph of core ops with static shapes
+    simplify    fold constants, merge and recognise, until nothing changes
+    auto-cast   storage types of values: after simplify, which folds in FP32
+    fuse-loops  elementwise nodes run on each tile behind their producer       (lowering/groups.py)
+    tensorize   loops over tiles become engine instructions on virtual buffers (lowering/)
+    schedule    order and queues; needs every instruction                      (schedule/)
+    plan-memory addresses; needs the order, for a live range is a span of it   (schedule/)
+    synchronize semaphores; last, it keeps the orders that the others made     (isa/kernel)
+    verify      the program is sound, or this is a fault of ours
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.bound import Bound, bound
+from compiler.cost import Simulated
+from compiler.errors import VerifyError
+from compiler.frontends.onnx import import_onnx
+from compiler.graph.graph import Graph
+from compiler.graph_passes import auto_cast, simplify
+from compiler.lowering.lower import Lowered, lower
+from compiler.options import Options
+from compiler.schedule import Plan, plan
+from isa.errors import IllegalError
+from isa.hardware import Hardware, load_target
+from isa.kernel import synchronize
+from isa.kernel.dependencies import dependencies
+from isa.program import Program
+from isa.verify import require_sound
+from neff.model import ModelTensor, Neff
+
+Progress = Callable[[str], None]
+COMPILER_VERSION = "0.1.0"
+
+
+@dataclass
+class Clock:
+    """Wall time by step."""
+
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+    _name: str = ""
+    _since: float = 0.0
+
+    def step(self, name: str) -> None:
+        """The step before ends, `name` begins."""
+        self.stop()
+        self._name, self._since = name, time.perf_counter()
+        self.progress(name)
+
+    def stop(self) -> None:
+        """The last step ends."""
+        if self._name:
+            took = time.perf_counter() - self._since
+            self.seconds[self._name] = self.seconds.get(self._name, 0.0) + took
+        self._name = ""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model, and what is known of it.
+
+    Attributes:
+        graph: the graph that was lowered: values keep the model's tensor names.
+        report: the keys of the command line's reports; wall times included.
+    """
+
+    neff: Neff
+    graph: Graph
+    program: Program
+    plan: Plan
+    report: dict[str, Any]
+
+
+def compile_model(
+    model: str | Path | bytes | Any, options: Options, progress: Progress = lambda _: None
+) -> Compiled:
+    """Compile an ONNX model (path, bytes or ModelProto).
+
+    Raises:
+        SystolaError: whatever is wrong with the model, the options or the target; a VerifyError
+            is a fault of the compiler's own.
+    """
+    clock = Clock(progress)
+    hw = load_target(options.target)
+    clock.step("import")
+    graph = import_onnx(model, dict(options.shapes))
+    return compile_graph(graph, hw, options, clock)
+
+
+def prepare_graph(graph: Graph, options: Options, clock: Clock) -> Graph:
+    """The graph-level passes."""
+    clock.step("simplify")
+    graph = simplify(graph)
+    clock.step("auto-cast")
+    return auto_cast(graph, options.auto_cast, options.auto_cast_type)
+
+
+def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Compiled:
+    """Compile an imported graph. Raises as `compile_model`."""
+    graph = prepare_graph(graph, options, clock)
+    clock.step("tensorize")
+    lowered = lower(graph, hw, fuse="fuse-loops" not in options.without)
+    clock.step("schedule")
+    deps = dependencies(lowered.program)
+    planned = plan(lowered.program, deps, hw, reorder="schedule" not in options.without)
+    clock.step("synchronize")
+    placed = planned.apply(lowered.program)
+    program = synchronize(placed, deps, planned.order, planned.address, hw)
+    clock.step("verify")
+    _require_sound(program, hw)
+    clock.step("time")
+    timing = Simulated().timing(program, hw)
+    clock.stop()
+    limits = bound(graph, hw)
+    report = _report(graph, program, planned, limits, timing, hw, clock)
+    neff = _neff(graph, lowered, program, planned, hw, options, report)
+    return Compiled(neff, graph, program, planned, report)
+
+
+def _require_sound(program: Program, hw: Hardware) -> None:
+    try:
+        require_sound(program, hw)
+    except IllegalError as error:
+        raise VerifyError(
+            "SYS-C900",
+            "the compiler made a program that does not verify: a fault of ours",
+            found=str(error),
+            at="after synchronize",
+            hint="please report it with the model",
+        ) from error
+
+
+def _report(
+    graph: Graph,
+    program: Program,
+    planned: Plan,
+    limits: Bound,
+    timing: Any,
+    hw: Hardware,
+    clock: Clock,
+) -> dict[str, Any]:
+    cycles = timing.cycles
+    peak = hw.macs_per_cycle * hw.pe_clock_hz / hw.base_clock_hz
+    return {
+        "model": graph.name,
+        "target": hw.name,
+        "cycles": cycles,
+        "time_s": timing.time_s,
+        "bound_cycles": limits.cycles,
+        "bound_ratio": cycles / limits.cycles,
+        "pe_utilization": limits.macs / (peak * max(1, cycles)),
+        "macs": limits.macs,
+        "macs_on_device": limits.macs,
+        "dram_bytes": timing.dram_read_bytes + timing.dram_written_bytes,
+        "dram_bytes_compulsory": limits.dram_bytes,
+        "sbuf_peak_bytes": planned.sbuf_peak_bytes,
+        "psum_peak_bytes": planned.psum_peak_bytes,
+        "instructions": program.instructions,
+        "predicted_cycles": -(-planned.predicted_ticks * hw.base_clock_hz // hw.ticks_per_s),
+        "host_ops": [],
+        "compile_s": sum(clock.seconds.values()),
+        "compile_s_by_step": dict(clock.seconds),
+        "notes": [*graph.notes, *planned.notes],
+    }
+
+
+TIMES = ("compile_s", "compile_s_by_step")
+
+
+def _neff(
+    graph: Graph,
+    lowered: Lowered,
+    program: Program,
+    planned: Plan,
+    hw: Hardware,
+    options: Options,
+    report: dict[str, Any],
+) -> Neff:
+    by_address = {b.address: b.name for b in program.buffers if b.size_bytes}
+    constants: dict[str, NDArray[np.uint8]] = {
+        by_address[int(planned.address[b])]: data for b, data in lowered.constants.items()
+    }
+    tensors = [
+        [
+            ModelTensor(v.name, v.dtype.name, v.shape, by_address[int(planned.address[home[v.name].id])])
+            for v in values
+        ]
+        for values, home in ((graph.inputs, lowered.inputs), (graph.outputs, lowered.outputs))
+    ]
+    kept = {k: v for k, v in report.items() if k not in TIMES}  # the same model gives the same bytes
+    return Neff.single(
+        graph.name,
+        hw.name,
+        program,
+        constants,
+        inputs=tuple(tensors[0]),
+        outputs=tuple(tensors[1]),
+        metadata={"compiler": COMPILER_VERSION, "options": options.to_json(), "report": kept},
+    )
