@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from compiler.graph.graph import Array, Graph, Value
 from compiler.lowering.expression import Load
-from compiler.tiles.iterate import Mismatch, ragged_regions, sliced, tiles
+from compiler.tiles.iterate import Mismatch, legal_start, ragged_regions, sliced, tiles
 from compiler.tiles.view import Factor, View, common_atoms
 from isa.activation.functions import ActivationFunction
 from isa.dtypes import DType
@@ -71,6 +71,7 @@ class Lowering:
     copies: dict[tuple[int, Spec], View] = field(default_factory=dict)
     halos: dict[int, Halo] = field(default_factory=dict)
     fills: dict[int, float] = field(default_factory=dict)
+    haloed: set[int] = field(default_factory=set)
     constant_data: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     load: Load = field(default_factory=Load)
     _identity: dict[DType, View] = field(default_factory=dict)
@@ -105,6 +106,39 @@ class Lowering:
         view = View(buffer, dtype, shape, tuple(factors), 0, offset)
         if any(low or high for low, high in halo.values()):
             self._fill_halo(view, halo, stride, blocks, fill)
+        return view
+
+    def produce(self, value: Value, spec: Spec, dtype: DType | None = None) -> View:
+        """The view of a value about to be computed, with the halo that its readers want."""
+        halo, fill = self.halos.get(value.id), self.fills.get(value.id, 0.0)
+        made = self.allocate(
+            value.shape, dtype or device_dtype(value.dtype), spec, value.name, halo, fill
+        )
+        if halo:
+            self.haloed.add(value.id)
+        self.views[value.id] = made
+        return made
+
+    def produce_like(self, value: Value, like: View) -> View:
+        """The view of a value about to be computed, with the partition factors of another."""
+        factors: list[tuple[Factor, ...]] = []
+        stride = 1
+        for d in range(len(value.shape) - 1, -1, -1):
+            made: list[Factor] = []
+            for f in reversed(like.factors[d]):
+                if f.part:
+                    made.insert(0, f)
+                else:
+                    made.insert(0, Factor(f.extent, stride))
+                    stride *= f.extent
+            factors.insert(0, tuple(made))
+        dtype = device_dtype(value.dtype)
+        last = like.start + sum(
+            f.stride * (f.extent - 1) for fs in like.factors for f in fs if f.part
+        )
+        buffer = self.kernel.sbuf(last + 1, stride * dtype.size_bytes, value.name)
+        view = View(buffer, dtype, value.shape, tuple(factors), like.start)
+        self.views[value.id] = view
         return view
 
     def _fill_halo(self, view: View, halo: Halo, row: int, blocks: int, fill: float) -> None:
@@ -234,7 +268,30 @@ class Lowering:
 
         if src.buffer.memory == SBUF and transpose_on_array(self, dst, src):
             return
+        if src.dtype == dst.dtype and src.buffer.memory == SBUF and self._shift(dst, src):
+            return
         self._bounce(dst, src)
+
+    def _shift(self, dst: View, src: View) -> bool:
+        """By DMA inside SBUF: the same dimensions on partitions, from whichever first partition."""
+        boxes = ragged_regions(dst)
+        pairs = []
+        for box in boxes:
+            try:
+                pairs.append((sliced(dst, box), sliced(src, box)))
+            except Mismatch:
+                return False
+        for a, b in pairs:
+            by_dim = common_atoms([a, b])
+            if by_dim is None or any(
+                x.parts[0] != x.parts[1] or (x.parts[0] and x.strides[0] != x.strides[1])
+                for dim in by_dim
+                for x in dim
+            ):
+                return False
+        for a, b in pairs:
+            self._dma_region(a, b)
+        return True
 
     def _bounce(self, dst: View, src: View) -> None:
         """Through DRAM, in row-major order: slow, and right for every pair of layouts."""
@@ -290,7 +347,6 @@ class Lowering:
         side = 0 if dst.buffer.memory is not DRAM else 1
         parts = sorted((a for a in atoms if a.parts[side]), key=lambda a: -a.strides[side])
         free = sorted((a for a in atoms if not a.parts[side]), key=lambda a: -abs(a.strides[side]))
-        count = math.prod(a.extent for a in parts)
         order = [*parts, *free]
         views = (dst, src)
         fitting = len(order)
@@ -301,8 +357,14 @@ class Lowering:
             fitting -= 1
         looped = order[: len(order) - fitting]
         kept = order[len(order) - fitting :]
-        inner_parts = [a for a in kept if a.parts[side]]
-        count = math.prod(a.extent for a in inner_parts)
+        count, whole = 1, True
+        for a in reversed([a for a in kept if a.parts[side]]):
+            whole = whole and a.strides[side] == count
+            count *= a.extent
+        if not whole:  # a block of partitions with gaps: one by one
+            looped = [*looped, *(a for a in kept if a.parts[side])]
+            kept = [a for a in kept if not a.parts[side]]
+            count = 1
         for at in itertools.product(*(range(a.extent) for a in looped)):
             sides = []
             for i, v in enumerate(views):
@@ -314,7 +376,7 @@ class Lowering:
                         offset += s * a.strides[i]
                 mine = [a for a in kept if not a.parts[i]]
                 dims = _merged([(a.strides[i], a.extent) for a in mine])
-                here = count if i == side else 1
+                here = count if v.buffer.memory is not DRAM else 1
                 size = v.dtype.size_bytes
                 sides.append(DmaAp(v.buffer, start, here, offset * size, v.dtype, dims))
             self.kernel.dma(sides[0], sides[1])
@@ -383,6 +445,8 @@ def lies_so(view: View, spec: Spec) -> bool:
         return False
     want = min(spec.block, view.shape[spec.dim])
     parts = [(d, f) for d, fs in enumerate(view.factors) for f in fs if f.part and f.extent > 1]
+    if not legal_start(view.start + view.buffer.start, want):
+        return False
     if want == 1:
         return not parts
     return len(parts) == 1 and parts[0][0] == spec.dim and parts[0][1].extent == want

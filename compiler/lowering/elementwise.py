@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.graph.graph import Array, Node, Value
 from compiler.lowering.context import Lowering, Spec, device_dtype
 from compiler.lowering.contract import Box
 from compiler.lowering.expression import Emitter, Op, Term
-from compiler.tiles.iterate import sliced, tiles
+from compiler.tiles.iterate import Mismatch, check_alike, sliced, tiles
 from compiler.tiles.view import View
 from isa.dtypes import DType
 from isa.kernel import Ap
@@ -51,7 +51,7 @@ def _start(ap: Ap) -> int:
 
 
 def plan(
-    lo: Lowering, nodes: list[Node], results: list[Value], spec: Spec, lead: Value | None
+    lo: Lowering, nodes: list[Node], results: list[Value], spec: Spec | View, lead: Value | None
 ) -> Plan:
     """Terms and views of a group.
 
@@ -62,11 +62,15 @@ def plan(
         lead: the anchor's product, which arrives in PSUM as tile 0; None for a group of its own.
     """
     shape = results[0].shape
-    outs_of = {v.id: lo.allocate(v.shape, device_dtype(v.dtype), spec, v.name, lo.halos.get(v.id), lo.fills.get(v.id, 0.0))
-               for v in results}  # fmt: skip
+    shared = spec if isinstance(spec, View) else None
+    if isinstance(spec, View):
+        outs_of = {v.id: lo.produce_like(v, spec) for v in results}
+        spec = Spec(-1, 1)
+    else:
+        outs_of = {v.id: lo.produce(v, spec) for v in results}
     like = next(iter(outs_of.values()))
     index: dict[int, int] = {}
-    made = _Operands(lo, like, spec, [], [], {}, 1 if lead is not None else 0)
+    made = _Operands(lo, like, spec, shared, [], [], {}, 1 if lead is not None else 0)
     uses: dict[int, int] = {}
     for node in nodes:
         for v in node.inputs:
@@ -84,8 +88,6 @@ def plan(
         ops.append(Op(node.op, terms, dtype, uses.get(node.output.id, 0), param))
         if node.output.id in outs_of:
             result_op[len(ops) - 1] = outs_of[node.output.id]
-    for v in results:
-        lo.views[v.id] = outs_of[v.id]
     return Plan(ops, made.tiles, made.columns, result_op, shape, spec.dim, spec.block)
 
 
@@ -94,6 +96,7 @@ class _Operands:
     lo: Lowering
     like: View
     spec: Spec
+    shared: View | None
     tiles: list[View]
     columns: list[View]
     known: dict[int, Term]
@@ -125,6 +128,8 @@ class _Operands:
         lo, shape, spec = self.lo, self.like.shape, self.spec
         view = lo.views[value.id]
         lead = len(shape) - len(view.shape)
+        if self.shared is not None:
+            return self._beside(view.broadcast(shape), value)
         d = spec.dim - lead
         full = (1,) * lead + value.shape
         if full[spec.dim] == 1 and shape[spec.dim] > 1:
@@ -133,7 +138,29 @@ class _Operands:
             if d < 0:
                 return lo.replicated(value, 1).broadcast(shape)
             view = lo.view(value, Spec(d, spec.block))
-        return view.broadcast(shape)
+        return self._beside(view.broadcast(shape), value)
+
+    def _beside(self, view: View, value: Value) -> View:
+        """The view if engines can read it beside the results, else a copy that they can."""
+        try:
+            check_alike([self.like, view])
+        except Mismatch:
+            pass
+        else:
+            return view
+        lo, shape = self.lo, self.like.shape
+        full = (1,) * (len(shape) - len(value.shape)) + value.shape
+        shaped = lo.views[value.id].reshape(full)
+        assert shaped is not None, "leading dimensions of extent 1 are always possible"
+        varies = [n > 1 for n in full]
+        replicated = not any(varies[d] for d in self.like.part_dims())
+        if replicated and self.like.part_dims():
+            return lo.replicated(value, 128).broadcast(shape)
+        factors = tuple(f if varies[d] else () for d, f in enumerate(self.like.factors))
+        frame = replace(self.like, shape=full, factors=factors)
+        made = lo.produce_like(replace(value, id=-value.id - 1, shape=full), frame)
+        lo.copy(made, shaped)
+        return made.broadcast(shape)
 
     def _place(self, view: View) -> Term:
         if _is_column(view, self.spec.dim):
@@ -160,10 +187,14 @@ def _term(value: Value, index: dict[int, int], lead: Value | None, made: _Operan
     return made.term(value)
 
 
-def lower_group(lo: Lowering, nodes: list[Node], results: list[Value], spec: Spec) -> None:
+def lower_group(
+    lo: Lowering, nodes: list[Node], results: list[Value], spec: Spec | View
+) -> None:
     """A group of elementwise nodes over whole tensors in SBUF."""
     ready = plan(lo, nodes, results, spec, None)
-    for box in boxes(ready.shape, spec, bool(ready.columns)):
+    by_block = isinstance(spec, Spec) and bool(ready.columns)
+    place = spec if isinstance(spec, Spec) else Spec(0, 1)
+    for box in boxes(ready.shape, place, by_block):
         ready.emit(lo, box, None, TILE)
 
 

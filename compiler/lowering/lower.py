@@ -27,6 +27,8 @@ from compiler.lowering.movement import (
 from compiler.lowering.products import lower_product
 from compiler.lowering.reduce import lower_reduce
 from compiler.lowering.window import lower_window
+from compiler.tiles.iterate import legal_start
+from compiler.tiles.view import View
 from isa.hardware import Hardware
 from isa.kernel import Buffer, Kernel, VirtualProgram
 from isa.program import BufferKind
@@ -139,8 +141,10 @@ def _load_input(lo: Lowering, value: Value, wanted: Wishes) -> Buffer:
     lo.kernel.set_layer(value.name)
     shape = value.shape or (1,)
     spec = best(wanted, value) if value.shape else Spec(0, 1)
-    halo, fill = lo.halos.get(value.id), lo.fills.get(value.id, 0.0)
-    view = lo.allocate(shape, dtype, spec, value.name, halo, fill)
+    if value.shape:
+        lo.dma(lo.produce(value, spec), dense(home, dtype, shape))
+        return home
+    view = lo.allocate(shape, dtype, spec, value.name)
     lo.dma(view, dense(home, dtype, shape))
     shaped = view.reshape(value.shape)
     assert shaped is not None, "a scalar is a tensor of one element"
@@ -154,12 +158,8 @@ def _store_output(lo: Lowering, value: Value) -> Buffer:
     home = lo.kernel.dram(value.name, size, BufferKind.OUTPUT, dtype, value.shape)
     lo.kernel.set_layer(value.name)
     view = lo.views[value.id]
-    lo.dma(dense(home, dtype, value.shape), _one_copy(view))
+    lo.dma(dense(home, dtype, value.shape), view)
     return home
-
-
-def _one_copy(view):  # type: ignore[no-untyped-def]
-    return view
 
 
 def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:
@@ -184,13 +184,14 @@ def _product_spec(node: Node, results: list[Value], wanted: Wishes) -> Spec:
     return best(wanted, results[0], {rank - 2, rank - 1})
 
 
-def _elementwise_spec(lo: Lowering, members: Group, wanted: Wishes) -> Spec:
-    """The layout that most of the operands already have."""
+def _elementwise_spec(lo: Lowering, members: Group, wanted: Wishes) -> Spec | View:
+    """The layout that most of the operands already have; a view to copy where it is no `Spec`."""
     shape = members.nodes[0].output.shape
     if not shape:
         return Spec(0, 1)
     inside = {n.output.id for n in members.nodes}
     votes: dict[Spec, int] = {}
+    model: View | None = None
     for node in members.nodes:
         for v in node.inputs:
             if v.id in inside or v.id not in lo.views or v.shape != shape:
@@ -198,15 +199,40 @@ def _elementwise_spec(lo: Lowering, members: Group, wanted: Wishes) -> Spec:
             spec = _spec_of(lo, v)
             if spec is not None:
                 votes[spec] = votes.get(spec, 0) + 1
+            elif copyable(lo.views[v.id]) and not members_want_halo(lo, members):
+                model = model or lo.views[v.id]
+    if not votes and model is not None:
+        return model
     if votes:
         return max(votes, key=lambda s: (votes[s], -s.dim, s.block))
     return best(wanted, members.nodes[-1].output)
+
+
+def members_want_halo(lo: Lowering, members: Group) -> bool:
+    """Whether a reader of the group wants padding around its value."""
+    return any(n.output.id in lo.halos for n in members.nodes)
+
+
+def copyable(view: View) -> bool:
+    """A layout that elementwise results can share: some partitions, dense from a legal start."""
+    if view.replicated or any(view.ragged(d) for d in range(len(view.shape))):
+        return False
+    count = 1
+    parts = [f for fs in view.factors for f in fs if f.part and f.extent > 1]
+    for f in sorted(parts, key=lambda f: f.stride):
+        if f.stride != count:
+            return False
+        count *= f.extent
+    return bool(parts) and legal_start(view.start + view.buffer.start, count)
 
 
 def _spec_of(lo: Lowering, value: Value) -> Spec | None:
     view = lo.views[value.id]
     dims = view.part_dims()
     if view.replicated or len(dims) > 1:
+        return None
+    block = max((f.extent for fs in view.factors for f in fs if f.part), default=1)
+    if not legal_start(view.start + view.buffer.start, block):
         return None
     if not dims:
         ones = [d for d, e in enumerate(value.shape) if e == 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 from compiler.graph.graph import Node, Value
-from compiler.lowering.context import Lowering, Spec, device_dtype
+from compiler.lowering.context import Lowering, Spec
 from compiler.tiles.iterate import tiles
 from compiler.tiles.view import View
 
@@ -26,14 +26,7 @@ def lower_reshape(lo: Lowering, node: Node, spec: Spec) -> None:
 def _through_rows(lo: Lowering, node: Node, spec: Spec) -> View:
     """Reshape by way of DRAM, where a tensor is row-major and has no partitions."""
     value, out = node.inputs[0], node.output
-    made = lo.allocate(
-        out.shape,
-        device_dtype(out.dtype),
-        spec,
-        out.name,
-        lo.halos.get(out.id),
-        lo.fills.get(out.id, 0.0),
-    )
+    made = lo.produce(out, spec)
     lo.reshape_through_dram(made, lo.views[value.id])
     return made
 
@@ -75,14 +68,7 @@ def _cut(view: View, triples: list[tuple[int, int, int]]) -> View | None:
 def lower_concat(lo: Lowering, node: Node, spec: Spec) -> None:
     """Copies into the parts of one tensor."""
     axis, out = int(node.attrs["axis"]), node.output  # type: ignore[arg-type]
-    made = lo.allocate(
-        out.shape,
-        device_dtype(out.dtype),
-        spec,
-        out.name,
-        lo.halos.get(out.id),
-        lo.fills.get(out.id, 0.0),
-    )
+    made = lo.produce(out, spec)
     at = 0
     for value in node.inputs:
         copy_into(lo, made, value, axis, at)
@@ -119,14 +105,7 @@ def lower_pad(lo: Lowering, node: Node, spec: Spec) -> None:
     value, out = node.inputs[0], node.output
     mode = str(node.attrs["mode"])
     pads = [(int(a), int(b)) for a, b in node.attrs["pads"]]  # type: ignore[union-attr,misc]
-    made = lo.allocate(
-        out.shape,
-        device_dtype(out.dtype),
-        spec,
-        out.name,
-        lo.halos.get(out.id),
-        lo.fills.get(out.id, 0.0),
-    )
+    made = lo.produce(out, spec)
     if mode == "constant":
         for _, (ap,) in tiles([made], 65535):
             lo.kernel.memset(ap, float(node.attrs["value"]))  # type: ignore[arg-type]

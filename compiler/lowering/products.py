@@ -13,6 +13,7 @@ from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Box, Term, contract
 from compiler.lowering.elementwise import Plan, plan
 from compiler.lowering.window import padded_input
+from compiler.tiles.iterate import legal_start
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
 
@@ -64,7 +65,7 @@ def _matmul(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     k_spec: dict[int, View] = {}
     for i, (value, k, free) in enumerate(sides):
         if not constant[i]:
-            view = lo.view(value, Spec.of(value.shape, k))
+            view = _contracted(lo, value, k, free)
             k_spec[i] = _operand(view, k, free, rank, 1 - i)
     if all(constant):
         raise AssertionError("a product of constants is folded")
@@ -75,6 +76,24 @@ def _matmul(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     w = constant.index(True)
     other = k_spec[1 - w]
     _with_weights(lo, node, spec, behind, w, stationary == w, other, extent, sides[w][1:])
+
+
+def _contracted(lo: Lowering, value: Value, k: int, free: int) -> View:
+    """A value with dimension k on partitions; other partition factors may stand in the batch."""
+    view = lo.views[value.id]
+    parts = [f for f in view.factors[k] if f.part and f.extent > 1]
+    inner = [f for f in view.factors[k] if f.extent > 1]
+    dense = len(parts) == 1 and inner[-1] is parts[0] and parts[0].stride == 1
+    clear = not any(f.part and f.extent > 1 for f in view.factors[free])
+    if dense and clear and not view.replicated and len(view.part_dims()) > 1:
+        starts = {view.start + view.buffer.start}
+        for d, fs in enumerate(view.factors):
+            for f in fs:
+                if d != k and f.part:
+                    starts = {s + i * f.stride for s in starts for i in range(f.extent)}
+        if all(legal_start(s, parts[0].extent) for s in starts):
+            return view
+    return lo.view(value, Spec.of(value.shape, k))
 
 
 def _operand(view: View, k: int, free: int, rank: int, missing: int) -> View:

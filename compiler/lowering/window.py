@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from compiler.graph.graph import Node
-from compiler.lowering.context import Lowering, Spec, device_dtype
+from compiler.lowering.context import Lowering, Spec
 from compiler.lowering.reduce import OPS, reduce_views
 from compiler.tiles.view import Factor, View
 
@@ -25,7 +25,11 @@ def padded_input(lo: Lowering, node: Node, fill: float) -> View:
         lo_ <= halo.get(d + 2, (0, 0))[0] and hi <= halo.get(d + 2, (0, 0))[1]
         for d, (lo_, hi) in enumerate(pads)
     )
-    own = lo.views[value.id] is view and lo.fills.get(value.id, 0.0) == fill
+    own = (
+        value.id in lo.haloed
+        and lo.views[value.id] is view
+        and lo.fills.get(value.id, 0.0) == fill
+    )
     if any(a or b for a, b in pads) and not (wide and own):
         need = {d + 2: p for d, p in enumerate(pads)}
         name = f"{value.name}/padded"
@@ -57,14 +61,9 @@ def lower_window(lo: Lowering, node: Node) -> None:
         inner.append((Factor(window[d], step * dilations[d]),))
     shape = (*out.shape, *window)
     wide = replace(view, shape=shape, factors=(*view.factors[:2], *outer, *inner))
-    dtype = device_dtype(out.dtype)
-    spec = Spec.of(out.shape, 1)
-    made = lo.allocate(
-        out.shape, dtype, spec, out.name, lo.halos.get(out.id), lo.fills.get(out.id, 0.0)
-    )
+    made = lo.produce(out, Spec.of(out.shape, 1))
     kept = replace(made, shape=(*out.shape, *([1] * rank)), factors=(*made.factors, *([()] * rank)))
     reduce_views(lo, kept, wide, [2 + rank + d for d in range(rank)], OPS[kind])
-    lo.views[out.id] = made
 
 
 def _single(view: View, dim: int) -> int:

@@ -133,6 +133,25 @@ def tiles(
         yield from _region_tiles(region, limit, free_dims)
 
 
+def check_alike(views: list[View]) -> None:
+    """Raise Mismatch where `tiles` would."""
+    for box in ragged_regions(views[0]):
+        region = [sliced(v, box) for v in views]
+        by_dim = common_atoms(region)
+        if by_dim is None:
+            raise Mismatch(_odd_one(region), "its factors do not divide the others'")
+        parts, _ = partition_atoms([a for atoms in by_dim for a in atoms], region)
+        count, looped = _dense(parts)
+        for steps in itertools.product(*(range(a.extent) for a in looped)):
+            for i, v in enumerate(region):
+                start = v.start + v.buffer.start
+                start += sum(
+                    s * a.strides[i] for s, a in zip(steps, looped, strict=True) if a.parts[i]
+                )
+                if not legal_start(start, count):
+                    raise Mismatch(i, f"partitions {start}.. break the start rule")
+
+
 def _region_tiles(
     views: list[View], limit: int, free_dims: int
 ) -> Iterator[tuple[tuple[int, ...], list[Ap]]]:

@@ -129,6 +129,7 @@ class Kernel:
         self.buffers: list[Buffer] = []
         self.layers: list[str] = []
         self._layer = -1
+        self._names: dict[str, int] = {}
         self._rows: list[Row] = []
         self._streams: list[int] = []
         self._operands: list[tuple[int, int, int, int, int]] = []
@@ -161,7 +162,10 @@ class Kernel:
         dtype: DType = DType.UINT8,
         shape: tuple[int, ...] = (),
     ) -> Buffer:
-        """A buffer in DRAM."""
+        """A buffer in DRAM. A name that is taken gets a number behind it."""
+        self._names[name] = self._names.get(name, 0) + 1
+        if self._names[name] > 1:
+            name = f"{name}#{self._names[name]}"
         return self._buffer(DRAM, 1, size_bytes, name, kind=kind, dtype=dtype, shape=shape)
 
     def set_layer(self, name: str) -> None:
