@@ -72,6 +72,9 @@ class Contents:
 def read(path: str | Path, *, check_hash: bool = True, limits: Limits = LIMITS) -> Neff:
     """A model from its file. Constants are views of the file, which stays mapped while they live.
 
+    So the file is to be replaced (as `write` does) or removed, never changed in place, while the
+    model is in use; `from_bytes` takes a copy.
+
     Args:
         check_hash: compare the payload with the header's hash; costs one pass over the file.
     Raises:

@@ -141,6 +141,7 @@ def _check_tensors(
     neff: Neff, tensors: tuple[ModelTensor, ...], kind: BufferKind, limits: Limits
 ) -> None:
     names: set[str] = set()
+    buffers = [{b.name: b for b in s.program.buffers} for s in neff.sections]
     for tensor in tensors:
         at = f"{kind.value} {tensor.name[:60]}"
         _check_name(tensor.name, at, limits)
@@ -153,7 +154,7 @@ def _check_tensors(
         if not 0 <= tensor.section < len(neff.sections):
             message = f"a tensor is in one of {len(neff.sections)} sections"
             raise _wrong("SYS-N033", message, str(tensor.section), at)
-        buffer = neff.sections[tensor.section].buffer(tensor.buffer)
+        buffer = buffers[tensor.section].get(tensor.buffer)
         if buffer is None or buffer.kind is not kind:
             found = f"{tensor.buffer[:60]!r}: {buffer.kind.value if buffer else 'no such buffer'}"
             message = f"an {kind.value} is bound to a buffer of that kind"

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -490,6 +491,25 @@ def test_the_error_says_where_what_and_what_to_do() -> None:
         "  at     sg00/def.json: $.var.w.size\n"
         "  do     compile the model again, or fetch the file again"
     )
+
+
+def test_a_hundred_thousand_tensors_and_buffers_are_read_in_seconds() -> None:
+    n = 100_000
+    one = {"type": "input", "size": 4, "dtype": "fp32", "shape": [1]}
+    buffers = {f"b{i}": one | {"var_id": i, "address": 4 * i} for i in range(n)}
+    tensor = {"dtype": "float32", "shape": [1], "section": "sg00"}
+    inputs = [tensor | {"name": f"t{i}", "buffer": f"b{n - 1 - i}"} for i in range(n)]
+    graph = DOCUMENTS["neff.json"] | {"inputs": inputs, "outputs": []}
+    files = {
+        "neff.json": graph,
+        "info.json": {"metadata": {}},
+        "debug_info/layers.json": {"sg00": []},
+        "sg00/def.json": {"var": buffers, "dma_queue": {}, "engine": {}},
+    }
+    before = time.perf_counter()
+    neff = from_bytes(rebuilt({name: json.dumps(d).encode() for name, d in files.items()}))
+    assert time.perf_counter() - before < 20
+    assert len(neff.inputs) == n
 
 
 # --- the file ------------------------------------------------------------------------------------

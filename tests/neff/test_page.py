@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from neff.layout import CODES, HEADER_BYTES, HEADER_FIELDS
@@ -19,7 +20,7 @@ def test_the_page_has_every_header_field_where_it_is() -> None:
 def test_the_header_has_no_gap() -> None:
     assert HEADER_FIELDS[0].offset == 0
     assert HEADER_FIELDS[-1].end == HEADER_BYTES
-    for one, other in zip(HEADER_FIELDS, HEADER_FIELDS[1:], strict=False):
+    for one, other in itertools.pairwise(HEADER_FIELDS):
         assert one.end == other.offset
 
 
