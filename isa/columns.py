@@ -246,8 +246,9 @@ def _bits_column(words: Words, spec: BitsField) -> Any:
 def by_kind(words: Words) -> Iterator[tuple[type[Instruction], NDArray[np.intp], Columns]]:
     """The kinds present in a stream, each with its indices and columns. Unknown opcodes are skipped."""
     opcodes = bits(words, 0, 0, 8)
-    for opcode in np.unique(opcodes).tolist():
+    for opcode in np.flatnonzero(np.bincount(opcodes, minlength=256)).tolist():
         kind = REGISTRY.get(opcode)
         if kind is not None:
             index = np.flatnonzero(opcodes == opcode)
-            yield kind, index, Columns(words[index], kind)
+            # Word by word in memory: each field is then read from a run of its own.
+            yield kind, index, Columns(np.asfortranarray(words[index]), kind)

@@ -11,6 +11,7 @@ shares of engines are whole numbers and every machine computes the same times.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from isa.errors import IllegalError
 from isa.footprints import operands
 from isa.hardware import Hardware
 from isa.instructions.dma import descriptors
-from isa.memory import DRAM, PSUM, SBUF
+from isa.memory import DRAM, FIRST_QUEUE, PSUM, SBUF
 from isa.spec import BitsField, DmaField, Instruction, Role
 
 WORK_SHIFT = 20
@@ -31,60 +32,10 @@ WORK_SCALE = 1 << WORK_SHIFT
 
 _MOST_WORK = 1 << 62
 
-
-def occupancy_ticks(words: Words, stream: int, hw: Hardware) -> IntColumn:
-    """Ticks for which each instruction keeps its engine from the next. Shape [n].
-
-    For a DMA it is the interval between two triggers of its queue.
-    """
-    ticks = np.zeros(len(words), np.int64)
-    for _, index, columns in by_kind(words):
-        ticks[index] = columns.occupancy(hw)
-    return ticks * hw.ticks_per_cycle(stream)
-
-
-def latency_ticks(words: Words, stream: int, hw: Hardware) -> IntColumn:
-    """Ticks from the end of its occupancy until an instruction's result can be read. Shape [n].
-
-    Instructions that write no memory (control, loads of the stationary tile) have none.
-    """
-    ticks = np.zeros(len(words), np.int64)
-    for kind, index, _ in by_kind(words):
-        if writes_memory(kind):
-            ticks[index] = hw.latency(stream) * hw.ticks_per_cycle(stream)
-    return ticks
-
-
-def writes_memory(kind: type[Instruction]) -> bool:
-    """Whether instructions of a kind have a result in memory."""
-    return any(
-        not isinstance(spec, BitsField) and spec.role is Role.RESULT
-        for spec in kind.fields.values()
-    )
-
-
-def table_sets(words: Words) -> IntColumn:
-    """The activation table set that each instruction needs; 0 when it needs none. Shape [n]."""
-    groups = np.zeros(1 + max(ActivationFunction), np.int64)
-    for function, facts in FACTS.items():
-        groups[function] = int(facts.group)
-    sets = np.zeros(len(words), np.int64)
-    for kind, index, columns in by_kind(words):
-        spec = kind.fields.get("function")
-        if isinstance(spec, BitsField) and spec.enum is ActivationFunction:
-            codes = columns.function
-            sets[index] = groups[np.minimum(codes, len(groups) - 1)]
-    return sets
-
-
-def touches(words: Words) -> tuple[BoolColumn, BoolColumn]:
-    """Whether each instruction reads or writes (SBUF, PSUM). Shape [n] each."""
-    sbuf, psum = np.zeros(len(words), bool), np.zeros(len(words), bool)
-    for _, index, columns in by_kind(words):
-        for operand in operands(columns):
-            sbuf[index] |= operand.present & (operand.memory == SBUF)
-            psum[index] |= operand.present & (operand.memory == PSUM)
-    return sbuf, psum
+_SET_OF = np.array(
+    [int(FACTS[f].group) if f in FACTS else 0 for f in map(ActivationFunction, range(len(FACTS)))]
+)
+"""Activation table set by function code."""
 
 
 @dataclass(frozen=True)
@@ -113,27 +64,110 @@ class DmaWork:
         return np.maximum(busy, dram)
 
 
-def dma_work(words: Words, hw: Hardware) -> DmaWork:
-    """The DMA work of a queue's instructions. A kind may bring its own `descriptors` method.
+class StreamCosts:
+    """Every cost of one stream's instructions, shape [n] each, worked out when asked for."""
 
-    Raises IllegalError SYS-M001 for a transfer that would take longer than the clock can count.
-    """
-    n = len(words)
-    count, size, read, written = (np.zeros(n, np.int64) for _ in range(4))
-    for kind, index, columns in by_kind(words):
-        if not any(isinstance(spec, DmaField) for spec in kind.fields.values()):
-            continue
-        own = getattr(kind, "descriptors", None)
-        each: IntColumn
-        count[index], each = (own or descriptors)(columns, hw)
-        size[index] = count[index] * each
-        read[index] = _dram_bytes(columns, Role.SOURCE)
-        written[index] = _dram_bytes(columns, Role.RESULT)
-    return DmaWork(count, size, read, written, engine_work(count, size, hw))
+    def __init__(self, words: Words, stream: int, hw: Hardware) -> None:
+        self.n, self.stream, self.hw = len(words), stream, hw
+        self.kinds = list(by_kind(words))
+
+    @cached_property
+    def occupancy(self) -> IntColumn:
+        """Ticks for which each instruction keeps its engine from the next.
+
+        For a DMA it is the interval between two triggers of its queue.
+        """
+        cycles = np.zeros(self.n, np.int64)
+        for _, index, columns in self.kinds:
+            cycles[index] = columns.occupancy(self.hw)
+        return cycles * self.hw.ticks_per_cycle(self.stream)
+
+    @cached_property
+    def latency(self) -> IntColumn:
+        """Ticks from the end of its occupancy until an instruction's result can be read.
+
+        Instructions that write no memory (control, loads of the stationary tile) have none; nor
+        has a DMA here, whose completion is counted from the end of its data.
+        """
+        ticks = np.zeros(self.n, np.int64)
+        for kind, index, _ in self.kinds:
+            if writes_memory(kind):
+                ticks[index] = self.hw.latency(self.stream) * self.hw.ticks_per_cycle(self.stream)
+        return ticks
+
+    @cached_property
+    def table_sets(self) -> IntColumn:
+        """The activation table set that each instruction needs; 0 when it needs none."""
+        sets = np.zeros(self.n, np.int64)
+        for kind, index, columns in self.kinds:
+            spec = kind.fields.get("function")
+            if isinstance(spec, BitsField) and spec.enum is ActivationFunction:
+                codes: IntColumn = columns.function
+                sets[index] = _SET_OF[np.minimum(codes, len(_SET_OF) - 1)]
+        return sets
+
+    @cached_property
+    def touches(self) -> tuple[BoolColumn, BoolColumn]:
+        """Whether each instruction reads or writes (SBUF, PSUM)."""
+        sbuf, psum = np.zeros(self.n, bool), np.zeros(self.n, bool)
+        for _, index, columns in self.kinds:
+            for operand in operands(columns):
+                sbuf[index] |= operand.present & (operand.memory == SBUF)
+                psum[index] |= operand.present & (operand.memory == PSUM)
+        return sbuf, psum
+
+    @cached_property
+    def dma(self) -> DmaWork:
+        """The DMA work. A kind may bring its own `descriptors(self, hw)`, else those of a copy.
+
+        Raises IllegalError SYS-M001 for a transfer that would take longer than the clock can count.
+        """
+        count, size, read, written = (np.zeros(self.n, np.int64) for _ in range(4))
+        for kind, index, columns in self.kinds:
+            if not moves_data(kind):
+                continue
+            own = getattr(kind, "descriptors", None)
+            each: IntColumn
+            count[index], each = (own or descriptors)(columns, self.hw)
+            size[index] = count[index] * each
+            read[index] = _dram_bytes(columns, Role.SOURCE)
+            written[index] = _dram_bytes(columns, Role.RESULT)
+        return DmaWork(count, size, read, written, engine_work(count, size, self.hw))
+
+
+def occupancy_ticks(words: Words, stream: int, hw: Hardware) -> IntColumn:
+    """As `StreamCosts.occupancy`."""
+    return StreamCosts(words, stream, hw).occupancy
+
+
+def latency_ticks(words: Words, stream: int, hw: Hardware) -> IntColumn:
+    """As `StreamCosts.latency`."""
+    return StreamCosts(words, stream, hw).latency
+
+
+def dma_work(words: Words, hw: Hardware) -> DmaWork:
+    """As `StreamCosts.dma`."""
+    return StreamCosts(words, FIRST_QUEUE, hw).dma
+
+
+def writes_memory(kind: type[Instruction]) -> bool:
+    """Whether instructions of a kind have a result in memory."""
+    return any(
+        not isinstance(spec, BitsField) and spec.role is Role.RESULT
+        for spec in kind.fields.values()
+    )
+
+
+def moves_data(kind: type[Instruction]) -> bool:
+    """Whether instructions of a kind give the DMA engines work."""
+    return any(isinstance(spec, DmaField) for spec in kind.fields.values())
 
 
 def engine_work(count: IntColumn, size_bytes: IntColumn, hw: Hardware) -> IntColumn:
-    """Engine time of `count` descriptors that move `size_bytes` in all, in `WORK_SCALE`-ths."""
+    """Engine time of `count` descriptors that move `size_bytes` in all, in `WORK_SCALE`-ths.
+
+    Raises IllegalError SYS-M001 when it is more than the clock can count.
+    """
     scaled = hw.ticks_per_s << WORK_SHIFT
     a_descriptor = -(-hw.dma_descriptor_ns * scaled // 10**9)
     a_byte = -(-scaled // hw.dma_engine_bytes_per_s)
@@ -148,6 +182,12 @@ def engine_work(count: IntColumn, size_bytes: IntColumn, hw: Hardware) -> IntCol
     return count * a_descriptor + size_bytes * a_byte
 
 
+def dram_ticks(size_bytes: Any, hw: Hardware) -> Any:
+    """Ticks that DRAM needs for so many bytes at its full rate, rounded up. Columnar."""
+    a_byte = -(-(hw.ticks_per_s << WORK_SHIFT) // hw.dram_bytes_per_s)
+    return -(-size_bytes * a_byte // WORK_SCALE)
+
+
 def _dram_bytes(columns: Columns, role: Role) -> IntColumn:
     total = np.zeros(len(columns), np.int64)
     for name, spec in columns.kind.fields.items():
@@ -155,9 +195,3 @@ def _dram_bytes(columns: Columns, role: Role) -> IntColumn:
             end: Any = getattr(columns, name)
             total += np.where(end.present & (end.memory == DRAM), end.elements * end.size_bytes, 0)
     return total
-
-
-def dram_ticks(size_bytes: Any, hw: Hardware) -> Any:
-    """Ticks that DRAM needs for so many bytes at its full rate, rounded up. Columnar."""
-    a_byte = -(-(hw.ticks_per_s << WORK_SHIFT) // hw.dram_bytes_per_s)
-    return -(-size_bytes * a_byte // WORK_SCALE)

@@ -15,10 +15,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from isa.columns import by_kind
+from isa.columns import ScalarColumns
 from isa.footprints import OperandColumns, operands
 from isa.memory import FIRST_QUEUE, Engine
 from isa.spec import Role
+from isa.timing import StreamCosts
 from simulator.timing.tables import Ints
 
 WINDOW = 256
@@ -28,47 +29,53 @@ MEMORY, PARTITION, PARTITION_END, LOW, HIGH = range(5)
 _ABSENT = -1
 
 
-def writers(
-    words: NDArray[np.uint64], stream: int, duration: Ints, latency: Ints
-) -> NDArray[np.int32]:
+def writers(costs: StreamCosts, duration: Ints, latency: Ints) -> NDArray[np.int32]:
     """For each row of a stream the last earlier row that it must see the result of, or -1.
 
     Args:
         duration: least ticks between the start of an instruction and that of the next. Shape [n].
         latency: ticks from an instruction's end to its result. Shape [n].
     """
-    found = np.full(len(words), -1, np.int32)
-    if stream == Engine.TENSOR or not latency.any():
+    found = np.full(costs.n, -1, np.int32)
+    if costs.stream == Engine.TENSOR or not latency.any():
         return found
-    reads, writes = boxes(words, Role.SOURCE, stream), boxes(words, Role.RESULT, stream)
+    reads, writes = boxes(costs, Role.SOURCE), boxes(costs, Role.RESULT)
     if reads.size and writes.size:
         _search(reads, writes, duration, latency, found)
     return found
 
 
-def boxes(words: NDArray[np.uint64], role: Role, stream: int) -> Ints:
+def boxes(costs: StreamCosts, role: Role) -> Ints:
     """Bounding boxes of what instructions read, or write. Shape [n, most operands, 5].
 
     A DMA that adds to its destination reads it too.
     """
     rows: list[list[tuple[NDArray[np.intp], OperandColumns]]] = []
-    for kind, index, columns in by_kind(words):
+    for kind, index, columns in costs.kinds:
         here = [o for o in operands(columns) if o.role is role]
         keeps: Any = kind.keeps_result  # columnar: the columns stand in for an instruction
-        if role is Role.SOURCE and stream >= FIRST_QUEUE and np.any(keeps(columns)):
+        if role is Role.SOURCE and costs.stream >= FIRST_QUEUE and np.any(keeps(columns)):
             here += [o for o in operands(columns) if o.role is Role.RESULT]
         rows.append([(index, operand) for operand in here])
     most = max((len(r) for r in rows), default=0)
-    table = np.full((len(words), most, 5), _ABSENT, np.int64)
+    table = np.full((costs.n, most, 5), _ABSENT, np.int64)
     for row in rows:
         for place, (index, operand) in enumerate(row):
             start = operand.start
-            table[index, place, MEMORY] = np.where(operand.present, operand.memory, _ABSENT)
-            table[index, place, PARTITION] = start
-            table[index, place, PARTITION_END] = start + operand.partitions
-            table[index, place, LOW] = operand.low
-            table[index, place, HIGH] = operand.high
+            low, high = _extent(operand)
+            present = np.where(operand.present, operand.memory, _ABSENT)
+            table[index, place] = np.stack(
+                [present, start, start + operand.partitions, low, high], axis=1
+            )
     return table
+
+
+def _extent(operand: OperandColumns) -> tuple[Ints, Ints]:
+    """First byte in a partition, and one past the last."""
+    field: Any = operand.field
+    if isinstance(field, ScalarColumns):
+        return field.address, field.address + field.size_bytes
+    return field.low, field.high
 
 
 @njit(cache=True)

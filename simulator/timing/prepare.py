@@ -10,16 +10,8 @@ from isa.errors import TrapError
 from isa.hardware import Hardware
 from isa.memory import FIRST_QUEUE, Engine, stream_name
 from isa.program import Program
-from isa.spec import BY_MNEMONIC, REGISTRY, DmaField, Instruction
-from isa.timing import (
-    WORK_SCALE,
-    WORK_SHIFT,
-    dma_work,
-    latency_ticks,
-    occupancy_ticks,
-    table_sets,
-    touches,
-)
+from isa.spec import BY_MNEMONIC
+from isa.timing import WORK_SCALE, WORK_SHIFT, StreamCosts, moves_data
 from simulator.timing.hazards import writers
 from simulator.timing.semaphores import resolve
 from simulator.timing.tables import (
@@ -72,10 +64,11 @@ def prepare(program: Program, hw: Hardware) -> TimingProgram:
     for number, words, first in zip(numbers, streams, firsts.tolist(), strict=False):
         _straight(words, number)
         here = slice(first, first + len(words))
+        costs = StreamCosts(words, number, hw)
         if number >= FIRST_QUEUE:
-            _fill_queue(words, number, hw, rows[here], dma[here], dram[here])
+            _fill_queue(costs, rows[here], dma[here], dram[here])
         else:
-            _fill_engine(words, number, hw, rows[here])
+            _fill_engine(costs, rows[here])
         rows[here, WRITER] += np.where(rows[here, WRITER] >= 0, first, 0)
     semaphores = resolve(streams, numbers, hw)
     rows[:, SIGNALLERS : SIGNALLERS + 2] = semaphores.signaller
@@ -109,56 +102,51 @@ def _straight(words: Words, stream: int) -> None:
         )
 
 
-def _fill_engine(words: Words, stream: int, hw: Hardware, rows: Ints) -> None:
+def _fill_engine(costs: StreamCosts, rows: Ints) -> None:
     """Fill a compute stream's rows, all but the signallers; writers are counted from its first."""
-    rows[:, OCCUPANCY] = occupancy_ticks(words, stream, hw)
-    rows[:, LATENCY] = latency_ticks(words, stream, hw)
-    rows[:, KIND] = _kinds(words, stream)
-    if stream in (Engine.SCALAR, Engine.VECTOR, Engine.GPSIMD):
-        rows[:, PORT] = _ports(words, stream, hw)
-        rows[:, TABLE] = table_sets(words)
-    rows[:, WRITER] = writers(words, stream, rows[:, OCCUPANCY], rows[:, LATENCY])
+    rows[:, OCCUPANCY] = costs.occupancy
+    rows[:, LATENCY] = costs.latency
+    rows[:, KIND] = _kinds(costs)
+    if costs.stream in (Engine.SCALAR, Engine.VECTOR, Engine.GPSIMD):
+        rows[:, PORT] = _ports(costs)
+        rows[:, TABLE] = costs.table_sets
+    rows[:, WRITER] = writers(costs, costs.occupancy, costs.latency)
 
 
-def _fill_queue(words: Words, stream: int, hw: Hardware, rows: Ints, dma: Ints, dram: Ints) -> None:
+def _fill_queue(costs: StreamCosts, rows: Ints, dma: Ints, dram: Ints) -> None:
     """The same for a queue, with its DMA work and DRAM bytes (read, written)."""
-    work = dma_work(words, hw)
-    rows[:, OCCUPANCY] = occupancy_ticks(words, stream, hw)
-    rows[:, KIND] = _kinds(words, stream)
+    work, hw = costs.dma, costs.hw
+    rows[:, OCCUPANCY] = costs.occupancy
+    rows[:, KIND] = _kinds(costs)
     dma[:, WORK] = work.engine_work
     dma[:, WIDEST] = np.minimum(work.descriptors, hw.dma_engines) << WORK_SHIFT
     dma[:, TRAFFIC] = _traffic(work.read_bytes + work.written_bytes, work.engine_work)
     dram[:, 0], dram[:, 1] = work.read_bytes, work.written_bytes
     seen = np.where(rows[:, KIND] == TRANSFER, hw.ns_to_ticks(hw.dma_completion_ns), 0)
-    rows[:, WRITER] = writers(words, stream, work.alone_ticks(hw), seen)
+    rows[:, WRITER] = writers(costs, work.alone_ticks(hw), seen)
 
 
-def _kinds(words: Words, stream: int) -> NDArray[np.int8]:
-    """What each instruction is to the event loop, by opcode."""
-    kind_of = np.full(256, ORDINARY, np.int8)
-    for opcode, kind in REGISTRY.items():
-        if kind.mnemonic == "load_stationary" and stream == Engine.TENSOR:
-            kind_of[opcode] = LOAD
-        elif stream >= FIRST_QUEUE and _moves(kind):
-            kind_of[opcode] = TRANSFER
-    kinds: NDArray[np.int8] = kind_of[bits(words, 0, 0, 8)]
+def _kinds(costs: StreamCosts) -> Ints:
+    """What each instruction is to the event loop."""
+    kinds = np.full(costs.n, ORDINARY, np.int64)
+    for kind, index, _ in costs.kinds:
+        if kind.mnemonic == "load_stationary" and costs.stream == Engine.TENSOR:
+            kinds[index] = LOAD
+        elif costs.stream >= FIRST_QUEUE and moves_data(kind):
+            kinds[index] = TRANSFER
     return kinds
 
 
-def _moves(kind: type[Instruction]) -> bool:
-    return any(isinstance(spec, DmaField) for spec in kind.fields.values())
-
-
-def _ports(words: Words, stream: int, hw: Hardware) -> NDArray[np.int8]:
+def _ports(costs: StreamCosts) -> Ints:
     """Bits of the ports that another engine may hold while the instruction wants them."""
-    sbuf, psum = touches(words)
-    port = np.zeros(len(words), np.int8)
+    sbuf, psum = costs.touches
+    port = np.zeros(costs.n, np.int64)
     for touched, bit, (shared, *rivals) in (
         (psum, PSUM_PORT, PORTS[0]),
         (sbuf, SBUF_PORT, PORTS[1]),
     ):
-        if getattr(hw, shared) and stream in rivals:
-            port |= np.where(touched, bit, 0).astype(np.int8)
+        if getattr(costs.hw, shared) and costs.stream in rivals:
+            port |= np.where(touched, bit, 0)
     return port
 
 

@@ -23,9 +23,9 @@ from isa.footprints import main_operand
 from isa.hardware import Hardware
 from isa.memory import FIRST_QUEUE, PSUM, SBUF, Engine
 from isa.program import Program
-from isa.spec import BitsField, DmaField, Instruction, Role
+from isa.spec import BitsField, Instruction, Role
 from isa.tiles import Column, Immediate
-from isa.timing import WORK_SCALE, dma_work, writes_memory
+from isa.timing import WORK_SCALE, dma_work, moves_data, writes_memory
 
 Box = tuple[int, int, int, int, int]
 """memory, first partition, one past the last, first byte, one past the last"""
@@ -49,7 +49,7 @@ class Step:
     @property
     def moves(self) -> bool:
         """Whether it is a DMA."""
-        return any(isinstance(spec, DmaField) for spec in self.instruction.fields.values())
+        return moves_data(type(self.instruction))
 
 
 @dataclass
