@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import isa.dtypes
 import isa.printing
 import isa.rules
 import isa.spec
+from isa import coverage
 from isa.dtypes import DType
 from isa.hardware import TAGS, Hardware, load_target, numbers, target_names
 from isa.layout import layout
@@ -41,8 +41,7 @@ def reference_pages() -> dict[str, str]:
     }
     if ACTIVATION_ERRORS.is_file():
         made["activation.md"] = _activation(json.loads(ACTIVATION_ERRORS.read_text("utf-8")))
-    if find_spec("isa.coverage") is not None:
-        made["coverage.md"] = _coverage()
+    made["coverage.md"] = _coverage()
     return made
 
 
@@ -288,11 +287,9 @@ def _provenance(hw: Hardware) -> str:
 
 
 def _coverage() -> str:
-    import isa.coverage as coverage  # a table only; read late since it is optional
-
-    rows = [tuple(row) for row in coverage.LEFT_OUT]
     return page(
         "Coverage",
         inspect.getdoc(coverage) or "",
-        table(("instruction", "why it is left out"), rows),
+        "## Left out\n\n" + table(("instruction", "facts", "reason"), coverage.LEFT_OUT),
+        "## Under another name\n\n" + table(("instruction", "facts", "here"), coverage.ELSEWHERE),
     )
