@@ -493,8 +493,8 @@ def test_the_error_says_where_what_and_what_to_do() -> None:
     )
 
 
-def test_a_hundred_thousand_tensors_and_buffers_are_read_in_seconds() -> None:
-    n = 100_000
+def test_many_tensors_and_buffers_are_read_in_seconds() -> None:
+    n = 20_000
     one = {"type": "input", "size": 4, "dtype": "fp32", "shape": [1]}
     buffers = {f"b{i}": one | {"var_id": i, "address": 4 * i} for i in range(n)}
     tensor = {"dtype": "float32", "shape": [1], "section": "sg00"}
@@ -508,7 +508,7 @@ def test_a_hundred_thousand_tensors_and_buffers_are_read_in_seconds() -> None:
     }
     before = time.perf_counter()
     neff = from_bytes(rebuilt({name: json.dumps(d).encode() for name, d in files.items()}))
-    assert time.perf_counter() - before < 20
+    assert time.perf_counter() - before < 10
     assert len(neff.inputs) == n
 
 
