@@ -98,18 +98,19 @@ class TileColumns:
     @cached_property
     def free(self) -> IntColumn:
         """Elements a partition."""
-        return np.prod(self.nums, axis=1)
+        free: IntColumn = np.prod(self.nums, axis=1)
+        return free
 
     @cached_property
     def low(self) -> IntColumn:
         """Least byte touched in a partition."""
-        reach = np.minimum(0, self.steps * (self.nums - 1)).sum(axis=1)
+        reach: IntColumn = np.minimum(0, self.steps * (self.nums - 1)).sum(axis=1)
         return self.address + self.size_bytes * reach
 
     @cached_property
     def high(self) -> IntColumn:
         """One past the greatest byte touched in a partition."""
-        reach = np.maximum(0, self.steps * (self.nums - 1)).sum(axis=1)
+        reach: IntColumn = np.maximum(0, self.steps * (self.nums - 1)).sum(axis=1)
         return self.address + self.size_bytes * (1 + reach)
 
 
@@ -164,11 +165,13 @@ class ScalarColumns:
 
     @cached_property
     def is_column(self) -> BoolColumn:
-        return (self._bits(62, 2)) == 3
+        column: BoolColumn = self._bits(62, 2) == 3
+        return column
 
     @cached_property
     def is_immediate(self) -> BoolColumn:
-        return self._bits(62, 2) == 2
+        immediate: BoolColumn = self._bits(62, 2) == 2
+        return immediate
 
     @cached_property
     def immediate_bits(self) -> IntColumn:
