@@ -17,7 +17,7 @@ from isa.errors import MalformedError
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 OLDEST_OPSET = 7
-_CHECKED_IN_MEMORY = 1 << 30  # bytes; onnx's checker takes larger models only as files
+_IN_MEMORY = 1 << 30  # bytes; onnx's checker takes larger models only as files
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ def read_model(model: str | Path | bytes | onnx.ModelProto) -> Model:
     """
     folder = Path(model).parent if isinstance(model, str | Path) else None
     proto = _parse(model)
+    _check_names(proto.graph)
     opsets = {_domain(entry.domain): entry.version for entry in proto.opset_import}
     _check_opset(opsets)
     _check_rules(proto, Path(model) if isinstance(model, str | Path) else None)
@@ -79,6 +80,23 @@ def _not_onnx(found: str, where: str) -> MalformedError:
     )
 
 
+def _check_names(graph: onnx.GraphProto) -> None:
+    """Names are text; protobuf hands over bytes where they are not UTF-8."""
+    names = [graph.name, *(i.name for i in graph.input), *(t.name for t in graph.initializer)]
+    names += [o.name for o in graph.output]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        for attribute in node.attribute:
+            names.append(attribute.name)
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _check_names(attribute.g)
+    for name in names:
+        if not isinstance(name, str):
+            raise MalformedError(
+                "SYS-F014", "names are UTF-8 text", found=repr(name), hint="export the model again"
+            )
+
+
 def _domain(domain: str) -> str:
     return "" if domain in STANDARD_DOMAINS else domain
 
@@ -104,13 +122,32 @@ def _check_opset(opsets: dict[str, int]) -> None:
         )
 
 
+def _with_output_types(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, its outputs given a type where they have none: we infer them, the checker asks."""
+    if all(o.type.tensor_type.HasField("shape") for o in proto.graph.output):
+        return proto
+    typed = onnx.ModelProto()
+    typed.CopyFrom(proto)
+    for output in typed.graph.output:
+        if output.type.WhichOneof("value") in (None, "tensor_type"):
+            tensor = output.type.tensor_type
+            tensor.elem_type = tensor.elem_type or onnx.TensorProto.FLOAT
+            tensor.shape.SetInParent()
+    return typed
+
+
+def _has_external_data(proto: onnx.ModelProto) -> bool:
+    external = onnx.TensorProto.EXTERNAL
+    return any(t.data_location == external for t in proto.graph.initializer)
+
+
 def _check_rules(proto: onnx.ModelProto, path: Path | None) -> None:
-    """onnx's own checker, and what it leaves out: a name defined twice is one of ours."""
+    """onnx's own checker; what it cannot see in memory (size, data files) is checked on disk."""
     try:
-        if path is not None and proto.ByteSize() >= _CHECKED_IN_MEMORY:
+        if path is not None and (_has_external_data(proto) or proto.ByteSize() >= _IN_MEMORY):
             onnx.checker.check_model(str(path))
         else:
-            onnx.checker.check_model(proto)
+            onnx.checker.check_model(_with_output_types(proto))
     except onnx.checker.ValidationError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise MalformedError(

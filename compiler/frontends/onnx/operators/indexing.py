@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from compiler.errors import ShapeError
 from compiler.frontends.onnx.operators.movement import part
 from compiler.frontends.onnx.registry import OnnxNode, imports
 from compiler.graph.graph import INT64, Value
@@ -13,7 +14,15 @@ from compiler.graph.graph import INT64, Value
 
 @imports("Gather")
 def gather(n: OnnxNode) -> Value:
-    return n.emit("gather", n[0], n[1], axis=n.axis(n.attr("axis", 0), n[0].rank))
+    axis, known = n.axis(n.attr("axis", 0), n[0].rank), n.b.array(n[1])
+    extent = n[0].shape[axis]
+    if known is not None and known.size and not -extent <= known.min() <= known.max() < extent:
+        raise ShapeError(
+            "SYS-F119",
+            "indices stay inside the indexed tensor",
+            found=f"indices {known.min()} to {known.max()} of {n[0]}, axis {axis}",
+        )
+    return n.emit("gather", n[0], n[1], axis=axis)
 
 
 def wrapped(n: OnnxNode, indices: Value, extent: int) -> Value:
