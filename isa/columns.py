@@ -247,7 +247,7 @@ def _bits_column(words: Words, spec: BitsField) -> Any:
 
 
 def by_kind(words: Words) -> Iterator[tuple[type[Instruction], NDArray[np.intp], Columns]]:
-    """The kinds present in a stream, each with its indices and columns. Unknown opcodes are skipped."""
+    """The kinds in a stream, each with its indices and columns. Unknown opcodes are skipped."""
     opcodes = bits(words, 0, 0, 8)
     for opcode in np.flatnonzero(np.bincount(opcodes, minlength=256)).tolist():
         kind = REGISTRY.get(opcode)
