@@ -5,6 +5,7 @@ from simulator.kernels.matmul import (
     matmul_tile_accumulate,
     matmul_tile_int8,
     matmul_tile_int8_accumulate,
+    matmul_tile_into,
 )
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "matmul_tile_accumulate",
     "matmul_tile_int8",
     "matmul_tile_int8_accumulate",
+    "matmul_tile_into",
 ]

@@ -40,7 +40,7 @@ def matmul_tile(stationary: Float32Array, moving: Float32Array, out: Float32Arra
 
     Every step rounds once; the sum starts at +0; a NaN result is the canonical one.
     """
-    _product(stationary, moving, out, False)
+    _product(stationary, moving, out, (0, 0), False)
 
 
 @njit(cache=True)
@@ -48,7 +48,19 @@ def matmul_tile_accumulate(
     stationary: Float32Array, moving: Float32Array, out: Float32Array
 ) -> None:
     """out[m, n] := out[m, n] + the product, which is summed by itself as in `matmul_tile`."""
-    _product(stationary, moving, out, True)
+    _product(stationary, moving, out, (0, 0), True)
+
+
+@njit(cache=True)
+def matmul_tile_into(
+    stationary: Float32Array,
+    moving: Float32Array,
+    out: Float32Array,
+    corner: tuple[int, int],
+    accumulate: bool,
+) -> None:
+    """The same into the part of a larger `out` that begins at row and column `corner`."""
+    _product(stationary, moving, out, corner, accumulate)
 
 
 @njit(cache=True)
@@ -77,13 +89,17 @@ def matmul_tile_int8_accumulate(
 
 @njit(cache=True)
 def _product(
-    stationary: Float32Array, moving: Float32Array, out: Float32Array, accumulate: bool
+    stationary: Float32Array,
+    moving: Float32Array,
+    out: Float32Array,
+    corner: tuple[int, int],
+    accumulate: bool,
 ) -> None:
     m, n = stationary.shape[1], moving.shape[1]
     if _block_count(n, m) < _block_count(m, n):
-        _multiply(moving, stationary, out, True, accumulate)
+        _multiply(moving, stationary, out, corner, True, accumulate)
     else:
-        _multiply(stationary, moving, out, False, accumulate)
+        _multiply(stationary, moving, out, corner, False, accumulate)
 
 
 @njit(cache=True)
@@ -93,11 +109,17 @@ def _block_count(rows: int, columns: int) -> int:
 
 @njit(cache=True)
 def _multiply(
-    a: Float32Array, b: Float32Array, out: Float32Array, transposed: bool, accumulate: bool
+    a: Float32Array,
+    b: Float32Array,
+    out: Float32Array,
+    corner: tuple[int, int],
+    transposed: bool,
+    accumulate: bool,
 ) -> None:
     """out := a.T @ b, or its transpose; `a` gives the rows of the blocks and `b` their columns."""
     depth, rows = a.shape
-    columns = b.shape[1]
+    columns, pitch = b.shape[1], out.shape[1]
+    origin = corner[0] * pitch + corner[1]
     height, width = _block_for(rows)
     packed = columns < width or rows > _REUSE * height
     panel = np.empty((depth if packed else 0, width), dtype=np.float32)
@@ -111,7 +133,7 @@ def _multiply(
             top = min(row, rows - height)
             whole = not transposed and top == row and left == column and width <= columns
             target = out if whole else tile
-            start, stride = (top * columns + left, columns) if whole else (0, width)
+            start, stride = (origin + top * pitch + left, pitch) if whole else (0, width)
             add = accumulate and whole
             _block(
                 height,
@@ -128,7 +150,12 @@ def _multiply(
                 add,
             )
             if not whole:
-                _store(tile, (top, left), (row - top, column - left), out, transposed, accumulate)
+                end = min(width, columns - left)
+                skip = (row - top, column - left, end)
+                at = (corner[0] + left, corner[1] + top)
+                if not transposed:
+                    at = (corner[0] + top, corner[1] + left)
+                _store(tile, skip, out, at, transposed, accumulate)
 
 
 @njit(cache=True)
@@ -168,18 +195,16 @@ def _pack(b: Float32Array, left: int, panel: Float32Array) -> None:
 @njit(cache=True)
 def _store(
     tile: Float32Array,
-    corner: tuple[int, int],
-    skip: tuple[int, int],
+    part: tuple[int, int, int],
     out: Float32Array,
+    corner: tuple[int, int],
     transposed: bool,
     accumulate: bool,
 ) -> None:
-    """Write a block to `out` from a corner on, past the rows and columns to skip."""
-    top, left = corner
-    end = min(tile.shape[1], (out.shape[0] if transposed else out.shape[1]) - left)
-    for i in range(skip[0], tile.shape[0]):
-        for j in range(skip[1], end):
-            m, n = (left + j, top + i) if transposed else (top + i, left + j)
+    """Write rows [part[0], all) and columns [part[1], part[2]) of a block to `out` at a corner."""
+    for i in range(part[0], tile.shape[0]):
+        for j in range(part[1], part[2]):
+            m, n = (corner[0] + j, corner[1] + i) if transposed else (corner[0] + i, corner[1] + j)
             value = tile[i, j]
             if accumulate:
                 value = out[m, n] + value

@@ -18,6 +18,7 @@ from simulator.kernels.matmul import (
     matmul_tile_accumulate,
     matmul_tile_int8,
     matmul_tile_int8_accumulate,
+    matmul_tile_into,
 )
 
 needs_compiler = pytest.mark.skipif(
@@ -121,6 +122,21 @@ def test_nothing_outside_the_result_is_written() -> None:
         matmul_tile(sample(rng, "ordinary", (4, m)), sample(rng, "ordinary", (4, n)), out)
         assert (memory[:64] == 7).all()
         assert (memory[64 + m * n :] == 7).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes, sizes, sizes, st.booleans(), st.integers(0, 2**32))
+def test_a_product_lies_in_its_corner_of_a_larger_array(
+    k: int, m: int, n: int, accumulate: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    stationary, moving = sample(rng, "ordinary", (k, m)), sample(rng, "ordinary", (k, n))
+    out = sample(rng, "ordinary", (m + 3, n + 20))
+    expected, corner = out.copy(), np.s_[2 : 2 + m, 7 : 7 + n]
+    product = systolic_matmul(stationary, moving)
+    expected[corner] = expected[corner] + product if accumulate else product
+    matmul_tile_into(stationary, moving, out, (2, 7), accumulate)
+    assert np.array_equal(bits(out), bits(expected))
 
 
 @needs_compiler
