@@ -4,6 +4,10 @@ A row is a complete event (`X`) whose args hold its ticks as whole numbers, so t
 the exact record: `parse` gives back the trace that `chunks` wrote. Counters (`C`) show SBUF, PSUM
 and DRAM over time; flows (`s`, `f`) lead from the row that ended a wait to the row that waited.
 What no event can say (layers, counters, allocations, units) stands under the key `systola`.
+
+Perfetto's importer asks for some care: older ones stop at a key that they do not know, so ours is
+the last; nothing may follow the closing brace; `displayTimeUnit` was once taken as the unit of
+`ts`, so it is left out; a thread's number is to be unlike every process's.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from traces.trace import Trace, require_consistent
 VERSION = 1
 _FLOWS = (WaitCause.SEMAPHORE, WaitCause.RESULT, WaitCause.WEIGHTS)
 _RATE_BINS = 2000
+_FIRST_TID = 1001
 _ARGS = {  # column -> name in args; `cause` stands there as text, `waited_for`
     "core": "core",
     "stream": "stream",
@@ -68,17 +73,17 @@ def nanoseconds(trace: Trace, ticks: Ints) -> Ints:
 
 def chunks(trace: Trace) -> Iterator[str]:
     """The file's text, piece by piece."""
-    yield '{"displayTimeUnit":"ns","systola":'
-    yield json.dumps(heading(trace), allow_nan=False, sort_keys=True)
-    yield ',"traceEvents":[\n'
+    yield '{"traceEvents":[\n'
     yield ",\n".join(_names(trace))
     place = np.zeros((len(trace.events), 2), np.int64)  # pid and tid of each row
-    for tid, lane in enumerate(lanes(trace), 1):
+    for tid, lane in enumerate(lanes(trace), _FIRST_TID):
         place[lane.rows] = lane.core + 1, tid
         yield from _slices(trace, lane, tid)
     yield from _counters(trace)
     yield from _flows(trace, place)
-    yield "\n]}\n"
+    yield '\n],"systola":'
+    yield json.dumps(heading(trace), allow_nan=False, sort_keys=True)
+    yield "}"
 
 
 def heading(trace: Trace) -> dict[str, Any]:
@@ -104,15 +109,15 @@ def _names(trace: Trace) -> Iterator[str]:
     cores = sorted({core for core, _ in trace.tracks}) or [0]
     for core in cores:
         label = f"{trace.name} on {trace.target}, core {core}"
-        yield _event("M", core + 1, 0, name="process_name", args={"name": label})
-    for tid, lane in enumerate(lanes(trace), 1):
+        yield _event("M", core + 1, name="process_name", args={"name": label})
+    for tid, lane in enumerate(lanes(trace), _FIRST_TID):
         pid = lane.core + 1
-        yield _event("M", pid, tid, name="thread_name", args={"name": lane.name})
-        yield _event("M", pid, tid, name="thread_sort_index", args={"sort_index": tid})
+        yield _event("M", pid, tid=tid, name="thread_name", args={"name": lane.name})
+        yield _event("M", pid, tid=tid, name="thread_sort_index", args={"sort_index": tid})
 
 
-def _event(phase: str, pid: int, tid: int, **others: Any) -> str:
-    return json.dumps({"ph": phase, "pid": pid, "tid": tid, **others}, separators=(",", ":"))
+def _event(phase: str, pid: int, **others: Any) -> str:
+    return json.dumps({"ph": phase, "pid": pid, **others}, separators=(",", ":"))
 
 
 def _slices(trace: Trace, lane: Lane, tid: int, step: int = 1 << 14) -> Iterator[str]:
@@ -165,16 +170,17 @@ def _counters(trace: Trace) -> Iterator[str]:
     for core in sorted({core for core, _ in trace.tracks}):
         for memory in (SBUF, PSUM):
             ticks, values = bytes_in_use(trace, memory, core)
-            yield from _counter(core, f"{memory.name} bytes", nanoseconds(trace, ticks), values)
+            at = nanoseconds(trace, ticks)
+            yield from _counter(core, memory.name, "bytes", at, values)
     seconds, rate = dram_rate(trace, min(_RATE_BINS, max(trace.total_ticks, 1)))
     at = np.floor(seconds[:-1] * 1e9).astype(np.int64)
-    yield from _counter(0, "DRAM MB/s", at, np.rint(rate / 1e6).astype(np.int64))
+    yield from _counter(0, "DRAM", "MB/s", at, np.rint(rate / 1e6).astype(np.int64))
 
 
-def _counter(core: int, name: str, ns: Ints, values: Ints) -> Iterator[str]:
+def _counter(core: int, name: str, unit: str, ns: Ints, values: Ints) -> Iterator[str]:
     head = f',\n{{"ph":"C","pid":{core + 1},"name":"{name}","ts":'
     yield "".join(
-        f'{head}{ts},"args":{{"value":{value}}}}}'
+        f'{head}{ts},"args":{{"{unit}":{value}}}}}'
         for ts, value in zip(_microseconds(ns), values.tolist(), strict=True)
     )
 

@@ -185,16 +185,17 @@ def _annotations(trace: Trace, rows: NDArray[np.int64]) -> Iterator[bytes]:
     causes = [_note(_WAITED_FOR, text(STRING_VALUE, c.text)) for c in WaitCause]
     layers = [_note(_LAYER, text(STRING_VALUE, name)) for name in trace.layers]
     columns = [getattr(e, name)[rows].tolist() for name in _ANNOTATIONS]
-    heads = [number(ANNOTATION_IID, iid) for iid in _ANNOTATIONS.values()]
+    tag = varint(ANNOTATION << 3 | 2)
+    heads = [number(ANNOTATION_IID, iid) + varint(INT_VALUE << 3) for iid in _ANNOTATIONS.values()]
     always = list(_ANNOTATIONS.values()).index(_ANNOTATIONS["visible"]) + 1
     for cause, layer, *values in zip(
         e.cause[rows].tolist(), e.layer[rows].tolist(), *columns, strict=True
     ):
-        note = b"".join(
-            message(ANNOTATION, head, number(INT_VALUE, value))
-            for i, (head, value) in enumerate(zip(heads, values, strict=True))
-            if value or i < always
-        )
+        note = b""
+        for i, value in enumerate(values):
+            if value or i < always:
+                body = heads[i] + varint(value)
+                note += tag + _DIGIT[len(body)] + body
         note += causes[cause] if cause else b""
         yield note + (layers[layer] if layer >= 0 else b"")
 

@@ -34,8 +34,19 @@ def test_the_json_has_what_the_trace_event_format_asks_for() -> None:
         assert event["tid"] in names
         assert event["ts"] == event["args"]["start_ticks"] / 1000
         assert event["args"]["layer"] == f"layer{event['args']['layer_index']}"
-    counters = {e["name"] for e in phases["C"]}
-    assert counters == {"SBUF bytes", "PSUM bytes", "DRAM MB/s"}
+    counters = {(e["name"], *e["args"]) for e in phases["C"]}
+    assert counters == {("SBUF", "bytes"), ("PSUM", "bytes"), ("DRAM", "MB/s")}
+
+
+def test_the_events_come_first_and_are_in_microseconds() -> None:
+    """What Perfetto's importers, old and new, need (`traces/chrome.py`)."""
+    text = "".join(chrome.chunks(pipelined(3)))
+    assert text.startswith('{"traceEvents":[')
+    assert text.endswith("}")
+    document = json.loads(text)
+    assert list(document) == ["traceEvents", "systola"]
+    events = document["traceEvents"]
+    assert not {e["pid"] for e in events} & {e["tid"] for e in events if "tid" in e}
 
 
 def test_slices_of_a_thread_follow_each_other() -> None:
@@ -54,7 +65,7 @@ def test_a_flow_leads_from_the_row_that_ended_a_wait() -> None:
     for event in document["traceEvents"]:
         if event["ph"] in "sf":
             pairs[event["id"]][event["ph"]] = (event["ts"], event["tid"])
-    assert dict(pairs) == {0: {"s": (0.0, 2), "f": (0.012, 1)}}
+    assert dict(pairs) == {0: {"s": (0.0, 1002), "f": (0.012, 1001)}}
 
 
 def waiting() -> Trace:
