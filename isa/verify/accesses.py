@@ -86,9 +86,8 @@ def runs_of(accesses: Accesses, rows: int, buffer: Ints, spaces: Spaces) -> Runs
         rows: instructions in all.
         buffer: index of the DRAM buffer that an access lies in, -1 for SBUF and PSUM.
     """
-    kept = np.flatnonzero(
-        (buffer < 0) | spaces.watched[buffer] if len(spaces.watched) else buffer < 0
-    )
+    watched = np.append(spaces.watched, True)  # buffer -1: SBUF and PSUM
+    kept = np.flatnonzero(watched[buffer])
     memory = accesses.memory[kept]
     base = accesses.address[kept].copy()
     base[memory == PSUM] += spaces.psum
@@ -115,13 +114,11 @@ def buffers_of(accesses: Accesses, program: Program) -> Ints:
     """Index of the buffer that holds an access's least byte; -1 for none, or for SBUF and PSUM."""
     found = np.full(len(accesses), -1, dtype=np.int64)
     at = np.flatnonzero((accesses.memory != SBUF) & (accesses.memory != PSUM))
-    if len(program.buffers) and len(at):
-        order = np.argsort([b.address for b in program.buffers], kind="stable")
-        starts = np.array([program.buffers[i].address for i in order])
-        ends = np.array([program.buffers[i].end for i in order])
+    buffers = [(b.address, b.end, i) for i, b in enumerate(program.buffers) if b.size_bytes]
+    if buffers and len(at):
+        starts, ends, index = (np.array(column) for column in zip(*sorted(buffers), strict=True))
         k = np.searchsorted(starts, accesses.low[at], side="right") - 1
-        inside = (k >= 0) & (accesses.low[at] < ends[k])
-        found[at] = np.where(inside, order[k], -1)
+        found[at] = np.where((k >= 0) & (accesses.low[at] < ends[k]), index[k], -1)
     return found
 
 

@@ -18,6 +18,7 @@ from isa.verify.accesses import Ints, Runs, Spaces
 
 MAX_RUNS = 2**31  # runs looked at, all accesses together: some ten seconds
 MAX_CELLS = 2**28  # two numbers of four bytes each
+MAX_BYTES = 2**32  # of scratch and outputs: a quarter of a byte each
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ def cells_of(runs: Runs, spaces: Spaces, edges: list[int]) -> Cells:
     total = float(np.sum(runs.repeats))
     if total > MAX_RUNS:
         raise _too_large(f"its accesses have {total:.3g} separate runs; allowed {MAX_RUNS}")
+    if spaces.end > MAX_BYTES:
+        raise _too_large(f"{spaces.end} bytes of scratch and outputs; allowed {MAX_BYTES}")
     bits = np.zeros(spaces.end // 64 + 1, dtype=np.uint64)
     for byte in (0, spaces.psum, spaces.dram, spaces.end, *edges):
         bits[byte // 64] |= np.uint64(1 << byte % 64)

@@ -68,22 +68,161 @@ def walk(order: Order, row: Ints, runs: Runs, cells: Cells, groups: Groups) -> W
     Args:
         row: instruction row (over all streams) of every executed id.
     """
-    events = order.events
+    psum_cell, dram_cell = cells.psum_piece * cells.classes, cells.dram_piece * cells.classes
     writer = np.full(cells.count, -1, dtype=np.int32)
     reader = np.full(cells.count, -1, dtype=np.int32)
-    psum = cells.psum_piece * cells.classes
-    group = np.full(cells.dram_piece * cells.classes - psum, -1, dtype=np.int32)
+    group = np.full(dram_cell - psum_cell, -1, dtype=np.int32)
     findings = np.zeros((MAX_FINDINGS, 4), dtype=np.int64)
     count = _walk(
-        order.sequence, events.stream_index, events.first, order.clocks, row, runs.first,
-        runs.base, runs.size, runs.steps, runs.nums, runs.start, runs.partitions, runs.is_write,
-        cells.bits, cells.ranks, cells.class_of, cells.classes, cells.psum_piece, cells.dram_piece,
-        groups.role, groups.stop, groups.tile, writer, reader, group, findings,
+        order.sequence, order.events.stream_index, order.events.first, order.clocks, row,
+        runs.first, runs.is_write, runs.base, runs.size, runs.steps, runs.nums, runs.start,
+        runs.partitions, cells.bits, cells.ranks, cells.class_of, cells.classes, psum_cell,
+        dram_cell, groups.role, groups.stop, groups.tile, writer, reader, group, findings,
     )  # fmt: skip
     return Walk(findings[:count], writer)
 
 
 @njit(cache=True)
+def _walk(  # type: ignore[no-untyped-def]
+    sequence, stream, first, clocks, row, access_first, is_write, base, size, steps, nums, start,
+    partitions, bits, ranks, class_of, classes, psum_cell, dram_cell, role, stop, tile,
+    writer, reader, group, findings,
+):  # fmt: skip
+    """The loop over instructions, accesses, runs and cells. What it calls for a cell is inlined and
+    gets its arrays one by one: a call, or a tuple of arrays, counts a reference to each array, at
+    several times the price of the check itself."""
+    table = np.full((64, clocks.shape[1]), -1, dtype=np.int32)
+    spare = np.arange(63, -1, -1)  # rows of the table that are free, a stack
+    spares, count, dram_piece = 64, 0, dram_cell // classes
+    for at in range(len(sequence)):
+        i = sequence[at]
+        r, clock = row[i], clocks[i]
+        for a in range(access_first[r], access_first[r + 1]):
+            low_class = class_of[start[a]]
+            width = class_of[start[a] + partitions[a]] - low_class
+            for which in range(run_count(nums[a])):
+                low = run_base(base[a], steps[a], nums[a], which)
+                piece, last = piece_of(bits, ranks, low), piece_of(bits, ranks, low + size[a])
+                cell, end, stride = piece * classes + low_class, last * classes, classes
+                if piece >= dram_piece:  # one class: neighbouring cells
+                    cell, end = dram_cell + piece - dram_piece, dram_cell + last - dram_piece
+                    width = stride = end - cell
+                while cell < end:
+                    for c in range(cell, cell + width):
+                        in_psum = psum_cell <= c < dram_cell
+                        if is_write[a]:
+                            count, spares = _write(
+                                c, i, stream, first, clock, writer, reader, table, spare, spares,
+                                findings, count,
+                            )  # fmt: skip
+                            if in_psum:
+                                count = _write_group(
+                                    c, c - psum_cell, i, row, role, stop, tile, group,
+                                    findings, count,
+                                )  # fmt: skip
+                            continue
+                        if spares == 0:
+                            table, spare = _grown(table)
+                            spares = len(spare) // 2
+                        if role[r] == 0:
+                            if writer[c] < 0:
+                                count = _note(findings, count, 1, -1, i, c)
+                            elif in_psum and group[c - psum_cell] >= 0:
+                                count = _note(findings, count, 4, group[c - psum_cell], i, c)
+                        count, spares = _read(
+                            c, i, stream, first, clock, writer, reader, table, spare, spares,
+                            findings, count,
+                        )  # fmt: skip
+                    cell += stride
+    for g in range(len(group)):
+        if group[g] >= 0:
+            count = _note(findings, count, 7, group[g], -1, g + psum_cell)
+    return count
+
+
+@njit(cache=True, inline="always")
+def _races(earlier, i, stream, first, clock):  # type: ignore[no-untyped-def]
+    """Whether nothing orders an access of id `earlier` before id i, whose clock is given."""
+    s = stream[earlier]
+    return s != stream[i] and clock[s] <= earlier - first[s]
+
+
+@njit(cache=True, inline="always")
+def _read(  # type: ignore[no-untyped-def]
+    c, i, stream, first, clock, writer, reader, table, spare, spares, findings, count
+):
+    """Read cell c: against its last writer; then i is one of its readers."""
+    last, q = writer[c], reader[c]
+    if last >= 0 and _races(last, i, stream, first, clock):
+        count = _note(findings, count, 0, last, i, c)
+    if q <= -2:
+        table[-2 - q, stream[i]] = i
+    elif q < 0 or not _races(q, i, stream, first, clock):
+        reader[c] = i  # what comes after i comes after q
+    else:
+        spares -= 1
+        entry = spare[spares]
+        table[entry, stream[q]] = q
+        table[entry, stream[i]] = i
+        reader[c] = -2 - entry
+    return count, spares
+
+
+@njit(cache=True, inline="always")
+def _write(  # type: ignore[no-untyped-def]
+    c, i, stream, first, clock, writer, reader, table, spare, spares, findings, count
+):
+    """Write cell c: against its last writer and the readers since; then i is its last writer."""
+    last, q = writer[c], reader[c]
+    if last >= 0 and _races(last, i, stream, first, clock):
+        count = _note(findings, count, 0, last, i, c)
+    if q >= 0:
+        if _races(q, i, stream, first, clock):
+            count = _note(findings, count, 0, q, i, c)
+    elif q <= -2:
+        for s in range(table.shape[1]):
+            one = table[-2 - q, s]
+            if one >= 0 and _races(one, i, stream, first, clock):
+                count = _note(findings, count, 0, one, i, c)
+            table[-2 - q, s] = -1
+        spare[spares] = -2 - q
+        spares += 1
+    reader[c] = -1
+    writer[c] = i
+    return count, spares
+
+
+@njit(cache=True, inline="always")
+def _write_group(c, at, i, row, role, stop, tile, group, findings, count):  # type: ignore[no-untyped-def]
+    """Write PSUM cell c, entry `at` of the groups: against the accumulation group it is in."""
+    r, opened = row[i], group[at]
+    if role[r] == 0:
+        return _note(findings, count, 5, opened, i, c) if opened >= 0 else count
+    if role[r] == 2:
+        if opened >= 0:
+            count = _note(findings, count, 3, opened, i, c)
+        group[at] = i
+    elif opened < 0:
+        count = _note(findings, count, 2, -1, i, c)
+    elif tile[row[opened]] != tile[r]:
+        count = _note(findings, count, 6, opened, i, c)
+    if stop[r]:
+        group[at] = -1
+    return count
+
+
+@njit(cache=True)
+def _grown(table):  # type: ignore[no-untyped-def]
+    """A full table of readers at twice its size, and the rows that are free in it."""
+    rows = len(table)
+    grown = np.full((2 * rows, table.shape[1]), -1, dtype=np.int32)
+    grown[:rows] = table
+    spare = np.empty(2 * rows, dtype=np.int64)
+    spare[:rows] = np.arange(2 * rows - 1, rows - 1, -1)
+    return grown, spare
+
+
+@njit(cache=True, inline="always")
 def _note(findings, count, kind, a, b, cell):  # type: ignore[no-untyped-def]
     """Enter a finding unless it repeats the one in front or the table is full."""
     if count > 0:
@@ -94,112 +233,4 @@ def _note(findings, count, kind, a, b, cell):  # type: ignore[no-untyped-def]
         findings[count, 0], findings[count, 1] = kind, a
         findings[count, 2], findings[count, 3] = b, cell
         return count + 1
-    return count
-
-
-@njit(cache=True)
-def _table_row(table, used):  # type: ignore[no-untyped-def]
-    """An empty row of the readers' table: (row, table, rows used); it grows by doubling."""
-    if used == len(table):
-        grown = np.full((2 * len(table), table.shape[1]), -1, dtype=np.int32)
-        grown[: len(table)] = table
-        table = grown
-    return used, table, used + 1
-
-
-@njit(cache=True)
-def _walk(  # type: ignore[no-untyped-def]
-    sequence, stream, first, clocks, row, access_first,
-    base, size, steps, nums, start, partitions, is_write,
-    bits, ranks, class_of, classes, psum_piece, dram_piece,
-    role, stop, tile, writer, reader, group, findings,
-):  # fmt: skip
-    streams = clocks.shape[1]
-    table = np.full((64, streams), -1, dtype=np.int32)
-    used = 0
-    free = np.empty(64, dtype=np.int64)
-    frees = 0
-    count = 0
-    psum_cell, dram_cell = psum_piece * classes, dram_piece * classes
-    for at in range(len(sequence)):
-        i = sequence[at]
-        k, r = stream[i], row[i]
-        clock = clocks[i]
-        for a in range(access_first[r], access_first[r + 1]):
-            low_class, high_class = class_of[start[a]], class_of[start[a] + partitions[a]]
-            for which in range(run_count(nums[a])):
-                low = run_base(base[a], steps[a], nums[a], which)
-                piece = piece_of(bits, ranks, low)
-                piece_end = piece_of(bits, ranks, low + size[a])
-                if piece >= dram_piece:
-                    c, end = dram_cell + piece - dram_piece, dram_cell + piece_end - dram_piece
-                    stride, width = end - c, end - c
-                else:
-                    c, end = piece * classes + low_class, piece_end * classes + low_class
-                    stride, width = classes, high_class - low_class
-                while c < end:
-                    for cell in range(c, c + width):
-                        w = writer[cell]
-                        if w >= 0:
-                            if stream[w] != k and clock[stream[w]] <= w - first[stream[w]]:
-                                count = _note(findings, count, 0, w, i, cell)
-                        elif not is_write[a] and role[r] == 0:
-                            count = _note(findings, count, 1, -1, i, cell)
-                        in_psum = psum_cell <= cell < dram_cell
-                        if not is_write[a]:
-                            if in_psum and role[r] == 0 and group[cell - psum_cell] >= 0:
-                                count = _note(findings, count, 4, group[cell - psum_cell], i, cell)
-                            q = reader[cell]
-                            if q <= -2:
-                                table[-2 - q, k] = i
-                            elif q < 0 or stream[q] == k or clock[stream[q]] > q - first[stream[q]]:
-                                reader[cell] = i
-                            else:
-                                if frees > 0:
-                                    frees -= 1
-                                    entry = free[frees]
-                                else:
-                                    entry, table, used = _table_row(table, used)
-                                table[entry, stream[q]] = q
-                                table[entry, k] = i
-                                reader[cell] = -2 - entry
-                            continue
-                        q = reader[cell]
-                        if q >= 0:
-                            if stream[q] != k and clock[stream[q]] <= q - first[stream[q]]:
-                                count = _note(findings, count, 0, q, i, cell)
-                        elif q <= -2:
-                            for s in range(streams):
-                                q = table[-2 - reader[cell], s]
-                                if q >= 0 and s != k and clock[s] <= q - first[s]:
-                                    count = _note(findings, count, 0, q, i, cell)
-                                table[-2 - reader[cell], s] = -1
-                            if frees == len(free):
-                                longer = np.empty(2 * len(free), dtype=np.int64)
-                                longer[:frees] = free
-                                free = longer
-                            free[frees] = -2 - reader[cell]
-                            frees += 1
-                        reader[cell] = -1
-                        writer[cell] = i
-                        if in_psum:
-                            g = group[cell - psum_cell]
-                            if role[r] == 0:
-                                if g >= 0:
-                                    count = _note(findings, count, 5, g, i, cell)
-                            elif role[r] == 2:
-                                if g >= 0:
-                                    count = _note(findings, count, 3, g, i, cell)
-                                group[cell - psum_cell] = -1 if stop[r] else i
-                            else:
-                                if g < 0:
-                                    count = _note(findings, count, 2, -1, i, cell)
-                                elif tile[row[g]] != tile[r]:
-                                    count = _note(findings, count, 6, g, i, cell)
-                                if stop[r]:
-                                    group[cell - psum_cell] = -1
-                    c += stride
-    for cell in range(len(group)):
-        if group[cell] >= 0:
-            count = _note(findings, count, 7, group[cell], -1, cell + psum_cell)
     return count

@@ -157,3 +157,23 @@
   memset sbuf:fp32[0..64 @0x80; 1], 1.0                                   ; error
 .stream ACT
   activation sbuf:fp32[0..64 @0x40; 4], sbuf:fp32[0..64 @0x0; 4], bias=sbuf:fp32[0.. @0x80]  ?s0>=1  ; error
+
+; === hundreds of cells with two readers each, and a writer that waits for both
+; expect sound
+.stream DVE
+  memset sbuf:fp32[0..32 @0x0; 400], 1.0  !s0+1
+  memset sbuf:fp32[0..32 @0x0; 400], 2.0  ?s1>=1 ?s2>=1
+.stream ACT
+  activation sbuf:fp32[0..32 @0x800; 200], sbuf:fp32[0..32 @0x0; 200:2]  ?s0>=1 !s1+1
+.stream q0
+  dma_copy sbuf:fp32[0..32 @0x1000; 200], sbuf:fp32[0..32 @0x0; 200:2]  ?s0>=1 !s2+1
+
+; === hundreds of cells with two readers each, and a writer that waits for one of them
+; expect SYS-V021
+.stream DVE
+  memset sbuf:fp32[0..32 @0x0; 400], 1.0  !s0+1
+  memset sbuf:fp32[0..32 @0x0; 400], 2.0  ?s1>=1                                        ; error
+.stream ACT
+  activation sbuf:fp32[0..32 @0x800; 200], sbuf:fp32[0..32 @0x0; 200:2]  ?s0>=1 !s1+1
+.stream q0
+  dma_copy sbuf:fp32[0..32 @0x1000; 200], sbuf:fp32[0..32 @0x0; 200:2]  ?s0>=1 !s2+1   ; error
