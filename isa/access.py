@@ -28,7 +28,19 @@ def bytes_of(tile: Tile | DmaTile) -> NDArray[np.int64]:
     return (offsets[:, None] + np.arange(size, dtype=np.int64)).reshape(-1)
 
 
-def last_of_each(index: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+Index = NDArray[np.int64] | slice
+
+
+def run_of(index: NDArray[np.int64]) -> Index:
+    """The index as a slice where it counts up by one: the same bytes, copied at once."""
+    if len(index) == index[-1] + 1 - index[0] and (np.diff(index) == 1).all():
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index
+
+
+def last_of_each(index: NDArray[np.int64]) -> tuple[Index, NDArray[np.intp] | slice]:
     """The distinct entries of an index, and where each stands last."""
+    if (np.diff(index) > 0).all():
+        return run_of(index), slice(None)
     kept, from_the_end = np.unique(index[::-1], return_index=True)
     return kept, len(index) - 1 - from_the_end

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.access import Raw, bytes_of, column_tile, last_of_each, recast
+from isa.access import Raw, bytes_of, column_tile, last_of_each, recast, run_of
 from isa.alu import AluOp, ReduceCommand
 from isa.alu_reference import BitPatterns, apply, apply_bits, fold, is_bitwise
 from isa.dtypes import DType, Fp32Array, from_fp32, to_fp32
@@ -106,7 +106,7 @@ class State:
         """Stored elements, a fresh array [partitions, free] of the tile's NumPy type."""
         rows, columns = self._place(tile)
         size = tile.dtype.size_bytes
-        found = self.memories[tile.memory][rows][:, columns]
+        found = self.memories[tile.memory][rows][:, run_of(columns)].copy()
         return np.ascontiguousarray(found).view(tile.dtype.numpy).reshape(-1, len(columns) // size)
 
     def read(self, tile: Tile) -> Fp32Array:
@@ -171,7 +171,7 @@ class State:
     def dma_read(self, tile: DmaTile) -> Raw:
         """Stored elements in order, partitions outermost. Shape [elements]."""
         memory, index = self._dma_place(tile)
-        return np.ascontiguousarray(memory[index]).view(tile.dtype.numpy)
+        return memory[run_of(index)].copy().view(tile.dtype.numpy)
 
     def dma_write(self, tile: DmaTile, values: Raw, dtype: DType) -> None:
         """Store elements of `dtype` in order, cast through FP32 to the tile's own type."""
