@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from isa.columns import BoolColumn, Columns, Header
+from isa.dtypes import DType
 from isa.footprints import OperandColumns, main_operand, operands
 from isa.hardware import Hardware
 from isa.memory import DRAM, PSUM, SBUF, Engine, engine_of
@@ -29,6 +30,8 @@ from isa.spec import Role, Rule, ScalarField
 
 SBUF_FREE_MAX = 65536  # elements a partition (neuron-facts 2.0)
 PSUM_FREE_MAX = 4096
+# v1's documents do not name the unsigned types either; predicates and indices need them: assumed
+V2_DTYPES = tuple(int(d) for d in (DType.TF32, DType.FP8_E4M3, DType.FP8_E5M2))
 DMA_ELEMENTS_MAX = 1 << 32  # ours: keeps every count exact
 NEWEST_GENERATION = 3  # of the declarations; a newer core has what this one has
 
@@ -117,6 +120,12 @@ def partition_counts_agree(o: OperandColumns, at: Place) -> Any:
     if o.is_dma or o.is_column or not kind.lanewise:
         return True
     return o.partitions == getattr(at.columns, main_operand(kind)).partitions
+
+
+@_enter(OPERAND_RULES, "O-10")
+def generation_has_the_type(o: OperandColumns, at: Place) -> Any:
+    """An operand of TF32 or FP8 needs NeuronCore-v2 or later (neuron-facts 1.1)."""
+    return (at.hw.generation >= 2) | ~np.isin(o.dtype, V2_DTYPES)
 
 
 @_enter(OPERAND_RULES, "D-1")

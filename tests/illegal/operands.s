@@ -9,6 +9,10 @@
 ; the array multiplies floating-point numbers
     load_stationary sbuf:int32[0..128 @0x0; 64]                                 ; error: O-2
     load_stationary sbuf:bf16[0..128 @0x0; 64]
+; TF32 and FP8 come with v2
+    load_stationary sbuf:tf32[0..128 @0x0; 64]                                  ; error: O-10
+    load_stationary sbuf:fp8_e4m3[0..128 @0x0; 64]                              ; error: O-10
+    load_stationary sbuf:fp16[0..128 @0x0; 64]
 
 .stream DVE
 ; 128 partitions: a quadrant of 32 from 96 is the last, one of 33 cannot start there at all

@@ -41,8 +41,8 @@
     tensor_reduce sbuf:fp32[0..64 @0x0; 8], sbuf:fp32[0..64 @0x600; 8], axes=0                    ; error: tensor_reduce-C1
     tensor_reduce sbuf:fp32[0..64 @0x0; 1], sbuf:fp32[0..64 @0x600; 8], axes=1
 ; The result has one element for each element of the dimensions that stay.
-    tensor_reduce sbuf:int32[0..128 @0x340; 9], sbuf:tf32[0..128 @0x480; 2, 4, 8]                 ; error: tensor_reduce-C2
-    tensor_reduce sbuf:int32[0..128 @0x340; 8], sbuf:tf32[0..128 @0x480; 2, 4, 8]
+    tensor_reduce sbuf:int32[0..128 @0x340; 9], sbuf:fp32[0..128 @0x480; 2, 4, 8]                 ; error: tensor_reduce-C2
+    tensor_reduce sbuf:int32[0..128 @0x340; 8], sbuf:fp32[0..128 @0x480; 2, 4, 8]
 ; The operator is add, multiply, max, min, and, or, or xor.
     tensor_reduce sbuf:fp32[0..32 @0xc0; 8], psum:fp32[0..32 @0x540; 2, 4, 8], op=rsqrt           ; error: tensor_reduce-C3
     tensor_reduce sbuf:fp32[0..32 @0xc0; 8], psum:fp32[0..32 @0x540; 2, 4, 8], op=max
@@ -65,8 +65,8 @@
     tensor_scalar_reduce sbuf:bf16[32..48 @0x100; 1], psum:bf16[0..16 @0x5a0; 1], psum:bf16[96..112 @0xc0; 1], 2.0, command=idle  ; error: tensor_scalar_reduce-C3
     tensor_scalar_reduce sbuf:bf16[32..48 @0x100; 1], psum:bf16[0..16 @0x5a0; 1], psum:bf16[96..112 @0xc0; 1], 2.0, command=reduce
 ; The input and the result have as many free elements.
-    tensor_scalar_cumulative psum:bf16[0..16 @0x60; 3], sbuf:tf32[0..16 @0x780; 6], 2.0           ; error: tensor_scalar_cumulative-C1
-    tensor_scalar_cumulative psum:bf16[0..16 @0x60; 6], sbuf:tf32[0..16 @0x780; 6], 2.0
+    tensor_scalar_cumulative psum:bf16[0..16 @0x60; 3], sbuf:fp32[0..16 @0x780; 6], 2.0           ; error: tensor_scalar_cumulative-C1
+    tensor_scalar_cumulative psum:bf16[0..16 @0x60; 6], sbuf:fp32[0..16 @0x780; 6], 2.0
 ; The first operator is arithmetic, the second add, subtract, multiply, max or min.
     tensor_scalar_cumulative psum:uint8[32..33 @0x170; 2], psum:bf16[64..65 @0x200; 2], 3.0, op0=or  ; error: tensor_scalar_cumulative-C2
     tensor_scalar_cumulative psum:uint8[32..33 @0x170; 2], psum:bf16[64..65 @0x200; 2], 3.0, op0=less
