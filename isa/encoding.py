@@ -235,8 +235,10 @@ def _take(rest: Row, spec: AnyField, what: str, at: str) -> Any:
         if isinstance(spec, TileField) and spec.optional:
             return None
         raise MalformedError("SYS-I005", "a required operand is present", found=what, at=at)
-    return _take_tile(rest, spec, what, at) if isinstance(spec, TileField) else _take_dma(
-        rest, spec, what, at
+    return (
+        _take_tile(rest, spec, what, at)
+        if isinstance(spec, TileField)
+        else _take_dma(rest, spec, what, at)
     )
 
 

@@ -254,9 +254,7 @@ def _inherit(base: object, where: str) -> tuple[dict[str, Any], dict[str, Proven
     return values, dict(parent.provenance)
 
 
-def _checked(
-    key: str, entry: object, meta: dict[str, Any], where: str
-) -> tuple[int, Provenance]:
+def _checked(key: str, entry: object, meta: dict[str, Any], where: str) -> tuple[int, Provenance]:
     if isinstance(entry, dict):
         value, tag, source = entry.get("value"), entry.get("tag"), entry.get("source")
     else:
