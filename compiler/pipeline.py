@@ -2,6 +2,7 @@
 
     import      model -> graph of core ops with static shapes
     simplify    fold constants, merge and recognise, until nothing changes
+    stripe      chains of layers too large for SBUF, strip by strip           (graph_passes/stripe.py)
     auto-cast   storage types of values: after simplify, which folds in FP32
     fuse-loops  elementwise nodes run on each tile behind their producer       (lowering/groups.py)
     tensorize   loops over tiles become engine instructions on virtual buffers (lowering/)
@@ -14,7 +15,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,15 @@ from numpy.typing import NDArray
 
 from compiler.bound import Bound, bound
 from compiler.cost import Simulated
-from compiler.errors import VerifyError
+from compiler.errors import CapacityError, VerifyError
 from compiler.frontends.onnx import import_onnx
 from compiler.graph.graph import Graph
 from compiler.graph_passes import auto_cast, simplify
+from compiler.graph_passes.sink_casts import sink_casts
+from compiler.graph_passes.stripe import find_region, stripe
 from compiler.lowering.lower import Lowered, lower
 from compiler.options import Options
-from compiler.schedule import Plan, plan
+from compiler.schedule import Plan, ScheduleOptions, plan
 from isa.errors import IllegalError
 from isa.hardware import Hardware, load_target
 from isa.kernel import synchronize
@@ -98,22 +101,56 @@ def compile_model(
     return compile_graph(graph, hw, options, clock)
 
 
+STRIPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""How finely a chain of layers is cut, one after the other until the program fits."""
+
+
 def prepare_graph(graph: Graph, options: Options, clock: Clock) -> Graph:
     """The graph-level passes."""
-    clock.step("simplify")
-    graph = simplify(graph)
     clock.step("auto-cast")
-    return auto_cast(graph, options.auto_cast, options.auto_cast_type)
+    return sink_casts(auto_cast(graph, options.auto_cast, options.auto_cast_type))
+
+
+def _attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
+    """The graph as it is where it may fit, then in ever finer strips."""
+    item = 2 if options.auto_cast == "all" else 4
+    region = find_region(graph, hw.sbuf_partition_bytes, item)
+    if region is None or "stripe" in options.without:
+        yield graph
+        region = find_region(graph, hw.sbuf_partition_bytes // 2, item)
+    if region is None or "stripe" in options.without:
+        return
+    for strips in STRIPS:
+        yield stripe(graph, region, strips)
 
 
 def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Compiled:
     """Compile an imported graph. Raises as `compile_model`."""
+    clock.step("simplify")
+    graph = simplify(graph)
+    refused: CapacityError | None = None
+    for attempt in _attempts(graph, hw, options):
+        try:
+            return _compile_graph(attempt, hw, options, clock, bound_of=graph)
+        except CapacityError as error:
+            refused = refused or error
+    assert refused is not None, "there is at least one attempt"
+    raise refused
+
+
+def _compile_graph(
+    graph: Graph, hw: Hardware, options: Options, clock: Clock, bound_of: Graph
+) -> Compiled:
+    limits = bound(prepare_graph(bound_of, options, clock), hw)
     graph = prepare_graph(graph, options, clock)
     clock.step("tensorize")
     lowered = lower(graph, hw, fuse="fuse-loops" not in options.without)
     clock.step("schedule")
     deps = dependencies(lowered.program)
-    planned = plan(lowered.program, deps, hw, reorder="schedule" not in options.without)
+    wanted = ScheduleOptions(
+        reorder="schedule" not in options.without, prefetch="prefetch" not in options.without
+    )
+    planned = plan(lowered.program, deps, hw, wanted)
     clock.step("synchronize")
     placed = planned.apply(lowered.program)
     program = synchronize(placed, deps, planned.order, planned.address, hw)
@@ -122,7 +159,6 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
     clock.step("time")
     timing = Simulated().timing(program, hw)
     clock.stop()
-    limits = bound(graph, hw)
     report = _report(graph, program, planned, limits, timing, hw, clock)
     neff = _neff(graph, lowered, program, planned, hw, options, report)
     return Compiled(neff, graph, program, planned, report)
@@ -164,8 +200,8 @@ def _report(
         "macs_on_device": limits.macs,
         "dram_bytes": timing.dram_read_bytes + timing.dram_written_bytes,
         "dram_bytes_compulsory": limits.dram_bytes,
-        "sbuf_peak_bytes": planned.sbuf_peak_bytes,
-        "psum_peak_bytes": planned.psum_peak_bytes,
+        "sbuf_peak_bytes": planned.sbuf_peak_bytes * hw.partitions,
+        "psum_peak_bytes": planned.psum_peak_banks * hw.psum_bank_bytes * hw.partitions,
         "instructions": program.instructions,
         "predicted_cycles": -(-planned.predicted_ticks * hw.base_clock_hz // hw.ticks_per_s),
         "host_ops": [],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -69,9 +70,11 @@ class Lowering:
     kernel: Kernel
     views: dict[int, View] = field(default_factory=dict)
     copies: dict[tuple[int, Spec], View] = field(default_factory=dict)
+    wanted: dict[int, Counter[Spec]] = field(default_factory=dict)
     halos: dict[int, Halo] = field(default_factory=dict)
     fills: dict[int, float] = field(default_factory=dict)
     haloed: set[int] = field(default_factory=set)
+    outside: dict[int, View] = field(default_factory=dict)  # values still in DRAM, by id
     constant_data: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     load: Load = field(default_factory=Load)
     _identity: dict[DType, View] = field(default_factory=dict)

@@ -100,12 +100,19 @@ def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
         )
     lo = Lowering(graph, hw, Kernel(hw))
     wanted = wishes(graph)
+    lo.wanted = wanted
     lo.halos, lo.fills = _halos(graph)
-    inputs = {v.name: _load_input(lo, v, wanted) for v in graph.inputs}
+    readers = graph.consumers()
+    inputs = {v.name: _load_input(lo, v, readers.get(v.id, [])) for v in graph.inputs}
+    outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
+    _keep_outside(lo, outputs, readers)
     for members in group(graph, fuse):
         lo.kernel.set_layer(_layer(members.anchor))
         _lower_group(lo, members, wanted)
-    outputs = {v.name: _store_output(lo, v) for v in graph.outputs}
+    for v in graph.outputs:
+        if v.id not in lo.outside:
+            lo.kernel.set_layer(v.name)
+            lo.dma(dense(outputs[v.name], device_dtype(v.dtype), v.shape), lo.views[v.id])
     return Lowered(lo.kernel.virtual(), lo.constant_data, inputs, outputs)
 
 
@@ -134,32 +141,42 @@ def _halos(graph: Graph) -> tuple[dict[int, Halo], dict[int, float]]:
     return halos, fills
 
 
-def _load_input(lo: Lowering, value: Value, wanted: Wishes) -> Buffer:
+def _load_input(lo: Lowering, value: Value, readers: list[Node]) -> Buffer:
+    """The DRAM buffer of an input. Where only slices are read, each is loaded when it is needed."""
     dtype = device_dtype(value.dtype)
     size = max(1, math.prod(value.shape)) * dtype.size_bytes
     home = lo.kernel.dram(value.name, size, BufferKind.INPUT, dtype, value.shape)
     lo.kernel.set_layer(value.name)
     shape = value.shape or (1,)
-    spec = best(wanted, value) if value.shape else Spec(0, 1)
-    if value.shape:
-        lo.dma(lo.produce(value, spec), dense(home, dtype, shape))
-        return home
-    view = lo.allocate(shape, dtype, spec, value.name)
-    lo.dma(view, dense(home, dtype, shape))
-    shaped = view.reshape(value.shape)
-    assert shaped is not None, "a scalar is a tensor of one element"
-    lo.views[value.id] = shaped
+    if readers and all(r.op == "slice" for r in readers) and len(readers) > 1:
+        lo.outside[value.id] = dense(home, dtype, shape)
+    elif value.shape:
+        lo.dma(lo.produce(value, best(lo.wanted, value)), dense(home, dtype, shape))
+    else:
+        view = lo.allocate(shape, dtype, Spec(0, 1), value.name)
+        lo.dma(view, dense(home, dtype, shape))
+        shaped = view.reshape(value.shape)
+        assert shaped is not None, "a scalar is a tensor of one element"
+        lo.views[value.id] = shaped
     return home
 
 
-def _store_output(lo: Lowering, value: Value) -> Buffer:
+def _output_home(lo: Lowering, value: Value) -> Buffer:
     dtype = device_dtype(value.dtype)
     size = max(1, math.prod(value.shape)) * dtype.size_bytes
-    home = lo.kernel.dram(value.name, size, BufferKind.OUTPUT, dtype, value.shape)
-    lo.kernel.set_layer(value.name)
-    view = lo.views[value.id]
-    lo.dma(dense(home, dtype, value.shape), view)
-    return home
+    return lo.kernel.dram(value.name, size, BufferKind.OUTPUT, dtype, value.shape)
+
+
+def _keep_outside(
+    lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, list[Node]]
+) -> None:
+    """Outputs that are joined from parts and read by nobody else stay in DRAM."""
+    producers = lo.graph.producers()
+    for v in lo.graph.outputs:
+        node = producers.get(v.id)
+        if node is not None and node.op == "concat" and not readers.get(v.id):
+            if all(p.id not in lo.graph.constants and p.dtype == v.dtype for p in node.inputs):
+                lo.outside[v.id] = dense(outputs[v.name], device_dtype(v.dtype), v.shape)
 
 
 def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import Lowering, Spec
+from compiler.lowering.layout import best
 from compiler.tiles.iterate import tiles
 from compiler.tiles.view import View
 
@@ -39,6 +40,9 @@ def lower_broadcast(lo: Lowering, node: Node) -> None:
 def lower_slice(lo: Lowering, node: Node) -> None:
     """A view of part of a value, or of the value in a layout that can be cut."""
     value, out = node.inputs[0], node.output
+    if value.id in lo.outside:
+        _load_part(lo, node)
+        return
     triples = list(zip(*(node.attrs[k] for k in ("starts", "sizes", "steps")), strict=True))  # type: ignore[arg-type]
     view = _cut(lo.views[value.id], triples)
     if view is None:
@@ -50,6 +54,18 @@ def lower_slice(lo: Lowering, node: Node) -> None:
         view = _cut(lo.view(value, Spec(_unit_dim(value), 1)), triples)
     assert view is not None, "with one row on partitions every slice is a view"
     lo.views[out.id] = view
+
+
+def _load_part(lo: Lowering, node: Node) -> None:
+    """A slice of a value that is still in DRAM: only the part is loaded."""
+    view: View | None = lo.outside[node.inputs[0].id]
+    for d, (first, size, step) in enumerate(
+        zip(*(node.attrs[k] for k in ("starts", "sizes", "steps")), strict=True)  # type: ignore[arg-type]
+    ):
+        view = view.slice(d, int(first), int(size), int(step)) if view is not None else None
+    assert view is not None, "a dense tensor can be cut anywhere"
+    out = node.output
+    lo.dma(lo.produce(out, best(lo.wanted, out)), view)
 
 
 def _unit_dim(value: Value) -> int:
@@ -68,12 +84,25 @@ def _cut(view: View, triples: list[tuple[int, int, int]]) -> View | None:
 def lower_concat(lo: Lowering, node: Node, spec: Spec) -> None:
     """Copies into the parts of one tensor."""
     axis, out = int(node.attrs["axis"]), node.output  # type: ignore[arg-type]
+    if out.id in lo.outside:
+        _store_parts(lo, node, axis)
+        return
     made = lo.produce(out, spec)
     at = 0
     for value in node.inputs:
         copy_into(lo, made, value, axis, at)
         at += value.shape[axis]
     lo.views[out.id] = made
+
+
+def _store_parts(lo: Lowering, node: Node, axis: int) -> None:
+    """The parts of a graph output, each stored where it belongs: the whole is never on chip."""
+    at = 0
+    for value in node.inputs:
+        target = lo.outside[node.output.id].slice(axis, at, value.shape[axis])
+        assert target is not None, "a dense tensor can be cut anywhere"
+        lo.dma(target, lo.views[value.id])
+        at += value.shape[axis]
 
 
 def copy_into(lo: Lowering, dst: View, value: Value, axis: int, at: int) -> None:

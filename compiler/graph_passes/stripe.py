@@ -1,0 +1,342 @@
+"""stripe: compute a chain of spatial layers strip by strip, so that what is between fits on chip.
+
+Before                                  After, for each of S strips of rows
+    a = conv(x)     [1, 64, 224, 224]       a_s = conv(x[rows s, with their halo])
+    b = conv(a)                             b_s = conv(a_s)
+    y = relu(b)                             y_s = relu(b_s);   y = concat(y_0, y_1, ..)
+
+Loop fusion across layers: nothing in the region is ever whole. Strips overlap by the halo of the
+layers behind, which is computed again in each. Which rows of an operand a strip needs follows from
+each op (`_needs`), so the region may hold convolutions, pooling, elementwise ops, transposes and
+reshapes alike; a value's striped dimension is tracked through all of them.
+
+Needs    static shapes; before auto-cast, which chooses types by value.
+Leaves   a graph that evaluates to the same values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from compiler.graph.builder import GraphBuilder
+from compiler.graph.graph import Graph, Node, Value
+from compiler.graph.ops import CORE_OPS, Family
+
+PARTITIONS = 128
+ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
+Rows = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Nodes [first, last] of a graph, and the striped dimension of each value they touch.
+
+    `unit[v]` rows of v's dimension belong to one row of the region's own count.
+    """
+
+    first: int
+    last: int
+    dims: Mapping[int, int]
+
+
+def value_bytes(value: Value, item: int) -> int:
+    """Bytes a partition of a value with its channels (or last dimension) on partitions."""
+    if not value.shape:
+        return item
+    dim = 1 if len(value.shape) >= 3 else len(value.shape) - 1
+    blocks = -(-value.shape[dim] // PARTITIONS)
+    return math.prod(value.shape) // value.shape[dim] * blocks * item
+
+
+def profile(graph: Graph, item: int) -> list[int]:
+    """Bytes a partition that are live while each node runs; weights are not counted."""
+    last = {v.id: len(graph.nodes) for v in graph.outputs}
+    for i, node in enumerate(graph.nodes):
+        for v in node.inputs:
+            last[v.id] = max(last.get(v.id, -1), i)
+    live = {v.id: value_bytes(v, item) for v in graph.inputs}
+    out = []
+    for i, node in enumerate(graph.nodes):
+        moves = CORE_OPS[node.op].family is Family.MOVE and node.op not in ("concat", "pad")
+        for v in node.outputs:
+            live[v.id] = 0 if moves else value_bytes(v, item)
+        out.append(sum(live.values()))
+        for vid in [k for k in live if last.get(k, -1) <= i]:
+            del live[vid]
+    return out
+
+
+def find_region(graph: Graph, budget_bytes: int, item: int) -> Region | None:
+    """The span of nodes around the moments that exceed the budget; None where none does."""
+    live = profile(graph, item)
+    over = [i for i, b in enumerate(live) if b > budget_bytes]
+    if not over:
+        return None
+    first, last = over[0], over[-1]
+    dims = _dims(graph, first, last)
+    while first > 0:
+        wider = _dims(graph, first - 1, last)
+        if not wider or not any(
+            value_bytes(v, item) > budget_bytes // 4 for v in graph.nodes[first].inputs
+        ):
+            break
+        first, dims = first - 1, wider
+    while last + 1 < len(graph.nodes):
+        wider = _dims(graph, first, last + 1)
+        if not wider or value_bytes(graph.nodes[last].output, item) <= budget_bytes // 4:
+            break
+        last, dims = last + 1, wider
+    return Region(first, last, dims) if dims else None
+
+
+def _dims(graph: Graph, first: int, last: int) -> dict[int, int]:
+    """The striped dimension of each value of a span, or nothing where one has none."""
+    dims: dict[int, int] = {}
+    for node in graph.nodes[first : last + 1]:
+        if len(node.outputs) != 1:
+            return {}
+        dim = _output_dim(graph, node, dims)
+        if dim is None:
+            return {}
+        dims[node.output.id] = dim
+    return dims
+
+
+def _output_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | None:
+    """The striped dimension of a node's result; sets that of operands from outside."""
+    family = CORE_OPS[node.op].family
+    if node.op in ("conv", "reduce_window"):
+        x = node.inputs[0]
+        if len(x.shape) < 3 or (len(node.inputs) > 1 and not graph.is_constant(node.inputs[1])):
+            return None
+        return 2 if dims.setdefault(x.id, 2) == 2 else None
+    if node.op == "transpose":
+        perm = [int(p) for p in node.attrs["perm"]]  # type: ignore[union-attr,arg-type]
+        return perm.index(dims.setdefault(node.inputs[0].id, _default(node.inputs[0])))
+    if node.op == "reshape":
+        return _reshaped_dim(node, dims.setdefault(node.inputs[0].id, _default(node.inputs[0])))
+    if family in ELEMENTWISE:
+        return _elementwise_dim(graph, node, dims)
+    if node.op == "concat":
+        found = {
+            dims.setdefault(v.id, _default(v)) for v in node.inputs if not graph.is_constant(v)
+        }
+        dim = found.pop()
+        return (
+            None
+            if found or dim == node.attrs["axis"] or any(graph.is_constant(v) for v in node.inputs)
+            else dim
+        )
+    return None
+
+
+def _default(value: Value) -> int:
+    return 2 if len(value.shape) >= 3 else 0
+
+
+def _elementwise_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | None:
+    out = node.output.shape
+    if not out:
+        return None
+    full = [v for v in node.inputs if not graph.is_constant(v) and v.shape == out]
+    known = [dims[v.id] for v in full if v.id in dims]
+    dim = known[0] if known else _default(node.output)
+    for v in node.inputs:
+        shift = len(out) - len(v.shape)
+        if graph.is_constant(v) or dim < shift or v.shape[dim - shift] == 1:
+            continue
+        if dims.setdefault(v.id, dim - shift) != dim - shift:
+            return None
+    return dim if dim < len(out) else None
+
+
+def _reshaped_dim(node: Node, dim: int) -> int | None:
+    """Where a dimension lands: kept, or the outermost part of one that joins it with those inside."""
+    old, new = node.inputs[0].shape, node.output.shape
+    outer = math.prod(old[:dim])
+    place = 1
+    for d, extent in enumerate(new):
+        if place == outer and extent % old[dim] == 0 and extent > 1:
+            return d
+        place *= extent
+    return None
+
+
+def stripe(graph: Graph, region: Region, strips: int) -> Graph:
+    """The graph with a region computed in `strips` strips of rows."""
+    return _Striper(graph, region, strips).run()
+
+
+class _Striper:
+    def __init__(self, graph: Graph, region: Region, strips: int) -> None:
+        self.graph, self.region, self.strips = graph, region, strips
+        self.b = GraphBuilder(graph.name)
+        self.b.notes.extend(graph.notes)
+        self.new: dict[int, Value] = {}
+
+    def run(self) -> Graph:
+        graph, b, region = self.graph, self.b, self.region
+        for v in graph.inputs:
+            self.new[v.id] = b.input(v.name, v.shape, v.dtype)
+        for v in graph.constant_values:
+            self.new[v.id] = b.constant(graph.constants[v.id], v.dtype, v.name)
+        inside = graph.nodes[region.first : region.last + 1]
+        for node in graph.nodes[: region.first]:
+            self._whole(node)
+        self._strips(inside)
+        for node in graph.nodes[region.last + 1 :]:
+            self._whole(node)
+        for v in graph.outputs:
+            b.output(self.new[v.id], v.name)
+        return b.finish()
+
+    def _whole(self, node: Node) -> None:
+        with self.b.origin(node.sources, node.output.name):
+            made = self.b.emit_all(node.op, [self.new[v.id] for v in node.inputs], dict(node.attrs))
+        for old, value in zip(node.outputs, made, strict=True):
+            self.new[old.id] = value
+
+    def _strips(self, inside: tuple[Node, ...]) -> None:
+        """All strips of the region, then the joining of what is read outside."""
+        mine = {id(n) for n in inside}
+        readers = self.graph.consumers()
+        kept = {v.id for v in self.graph.outputs}
+        results = [
+            n.output
+            for n in inside
+            if n.output.id in kept or any(id(r) not in mine for r in readers.get(n.output.id, []))
+        ]
+        parts: dict[int, list[Value]] = {v.id: [] for v in results}
+        for s in range(self.strips):
+            wanted: dict[int, Rows] = {}
+            for v in results:
+                rows = v.shape[self.region.dims[v.id]]
+                share = self._granule(v)
+                a, z = (rows // share * i // self.strips * share for i in (s, s + 1))
+                if z > a:
+                    wanted[v.id] = (a, z)
+            if wanted:
+                made = self._strip(inside, wanted)
+                for v in results:
+                    parts[v.id].append(made[v.id])
+        for v in results:
+            pieces = parts[v.id]
+            with self.b.origin((), v.name):
+                joined = pieces[0]
+                if len(pieces) > 1:
+                    joined = self.b.emit("concat", *pieces, axis=self.region.dims[v.id])
+            self.new[v.id] = joined
+
+    def _granule(self, value: Value) -> int:
+        """Rows that cannot be parted: those that one row of an operand became by a reshape."""
+        producers = self.graph.producers()
+        unit = 1
+        node = producers.get(value.id)
+        while node is not None and CORE_OPS[node.op].family in (*ELEMENTWISE, Family.MOVE):
+            if node.op == "reshape":
+                x = node.inputs[0]
+                unit *= max(
+                    1,
+                    node.output.shape[self.region.dims[node.output.id]]
+                    // x.shape[self.region.dims[x.id]],
+                )
+            striped = [v for v in node.inputs if v.id in self.region.dims]
+            node = producers.get(striped[0].id) if striped else None
+        return unit
+
+    def _strip(self, inside: tuple[Node, ...], wanted: dict[int, Rows]) -> dict[int, Value]:
+        """One strip: which rows of everything, backwards; then the nodes on those rows."""
+        rows = dict(wanted)
+        for node in reversed(inside):
+            if node.output.id not in rows:
+                continue
+            for v, need in self._needs(node, rows[node.output.id]).items():
+                old = rows.get(v, need)
+                rows[v] = (min(old[0], need[0]), max(old[1], need[1]))
+        local: dict[int, tuple[Value, int]] = {}
+        for node in inside:
+            if node.output.id in rows:
+                local[node.output.id] = (self._cut_node(node, rows, local), rows[node.output.id][0])
+        return {v: self._slice(*local[v], self.region.dims[v], *wanted[v]) for v in wanted}
+
+    def _needs(self, node: Node, out: Rows) -> dict[int, Rows]:
+        """Value id -> rows of the operand that rows `out` of the result read."""
+        dims = self.region.dims
+        if node.op in ("conv", "reduce_window"):
+            x = node.inputs[0]
+            stride, reach, (low, _) = _window(node)
+            first, last = out[0] * stride - low, (out[1] - 1) * stride - low + reach
+            return {x.id: (max(0, first), min(x.shape[2], last))}
+        needs: dict[int, Rows] = {}
+        for v in node.inputs:
+            if (
+                self.graph.is_constant(v)
+                or v.id not in dims
+                or (v.shape[dims[v.id]] == 1 and node.op != "reshape")
+            ):
+                continue
+            ratio = node.output.shape[dims[node.output.id]] // v.shape[dims[v.id]]
+            needs[v.id] = (out[0] // ratio, -(-out[1] // ratio))
+        return needs
+
+    def _operand(self, value: Value, need: Rows, local: dict[int, tuple[Value, int]]) -> Value:
+        if value.id in local:
+            return self._slice(*local[value.id], self.region.dims[value.id], *need)
+        return self._slice(self.new[value.id], 0, self.region.dims[value.id], *need)
+
+    def _slice(self, value: Value, base: int, dim: int, first: int, last: int) -> Value:
+        if first == base and last - first == value.shape[dim]:
+            return value
+        starts, sizes = [0] * len(value.shape), list(value.shape)
+        starts[dim], sizes[dim] = first - base, last - first
+        return self.b.emit(
+            "slice", value, starts=tuple(starts), sizes=tuple(sizes), steps=(1,) * len(starts)
+        )
+
+    def _cut_node(
+        self, node: Node, rows: dict[int, Rows], local: dict[int, tuple[Value, int]]
+    ) -> Value:
+        out = rows[node.output.id]
+        needs = self._needs(node, out)
+        attrs = dict(node.attrs)
+        with self.b.origin(node.sources, node.output.name):
+            if node.op in ("conv", "reduce_window"):
+                stride, reach, (low, _) = _window(node)
+                first, last = out[0] * stride - low, (out[1] - 1) * stride - low + reach
+                height = node.inputs[0].shape[2]
+                pads = list(node.attrs["pads"])  # type: ignore[arg-type]
+                pads[0] = (max(0, -first), max(0, last - height))
+                attrs["pads"] = tuple(pads)
+            operands = [
+                self._operand(v, needs[v.id], local)
+                if v.id in needs
+                else self._other(node, v, out, local)
+                for v in node.inputs
+            ]
+            if node.op in ("reshape", "broadcast_to"):
+                shape = list(node.output.shape)
+                shape[self.region.dims[node.output.id]] = out[1] - out[0]
+                attrs["shape"] = tuple(shape)
+            made = self.b.emit_all(node.op, operands, attrs)[0]
+        return made
+
+    def _other(
+        self, node: Node, value: Value, out: Rows, local: dict[int, tuple[Value, int]]
+    ) -> Value:
+        """An operand that is not striped: one broadcast, or a constant, cut where it has rows."""
+        if value.id in local:
+            return local[value.id][0]
+        made = self.new[value.id]
+        dim = self.region.dims[node.output.id] - (len(node.output.shape) - len(value.shape))
+        rows = CORE_OPS[node.op].family in ELEMENTWISE and dim >= 0 and value.shape[dim] > 1
+        return self._slice(made, 0, dim, *out) if rows else made
+
+
+def _window(node: Node) -> tuple[int, int, Rows]:
+    """(stride, reach, pads) of the first spatial dimension."""
+    kernel = node.inputs[1].shape[2] if node.op == "conv" else node.attrs["window"][0]  # type: ignore[index]
+    dilation, stride = int(node.attrs["dilations"][0]), int(node.attrs["strides"][0])  # type: ignore[index,arg-type]
+    low, high = node.attrs["pads"][0]  # type: ignore[index,misc]
+    return stride, (int(kernel) - 1) * dilation + 1, (int(low), int(high))
