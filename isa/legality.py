@@ -24,6 +24,7 @@ from isa.footprints import OperandColumns, operands
 from isa.hardware import Hardware
 from isa.layout import require_well_formed, well_formed
 from isa.memory import Memory, stream_name
+from isa.printing import format_marks
 from isa.program import Program
 from isa.rules import BUFFER_RULES, KIND_RULES, OPERAND_RULES, Place
 from isa.spec import REGISTRY, BitsField, Instruction, Rule
@@ -155,7 +156,10 @@ class _Watched:
             return partial(member, self) if callable(member) else member
         value = getattr(target, name)
         path = f"{self._path}.{name}" if self._path else name
-        if isinstance(value, Hardware | Columns | Header):
+        if isinstance(value, Header):
+            self._notes["semaphores used"] = format_marks(decode(target.columns.words[0].tolist()))
+            return value
+        if isinstance(value, Hardware | Columns):
             return _Watched(value, "", self._notes)
         if isinstance(value, TileColumns | ScalarColumns):
             return _Watched(value, path, self._notes)

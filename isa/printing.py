@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from enum import IntEnum
 from functools import cache
@@ -38,7 +39,10 @@ _DECIMAL_MAX = 1 << 16  # larger numbers are easier to read in hex
 
 
 def format_instruction(instruction: Instruction, buffers: Sequence[DramBuffer] = ()) -> str:
-    """The assembly line of an instruction; DRAM addresses by buffer where one contains them."""
+    """The assembly line of an instruction; a DRAM address by the buffer that contains it.
+
+    `buffers` are in address order, as a program has them.
+    """
     items = []
     for name, default in defaults(instruction.opcode).items():
         value = getattr(instruction, name)
@@ -49,10 +53,15 @@ def format_instruction(instruction: Instruction, buffers: Sequence[DramBuffer] =
         elif value != default or type(value) is not type(default):
             items.append(f"{name}={format_value(value, buffers)}")
     text = " ".join(filter(None, (instruction.mnemonic, ", ".join(items))))
+    return "  ".join(filter(None, (text, format_marks(instruction))))
+
+
+def format_marks(instruction: Instruction) -> str:
+    """Waits and signal: `?s3>=5 !s4+1`."""
     marks = [f"?s{w.semaphore}>={w.value}" for w in instruction.waits]
     if instruction.signal is not None:
         marks.append(f"!s{instruction.signal.semaphore}+{instruction.signal.amount}")
-    return "  ".join(filter(None, (text, " ".join(marks))))
+    return " ".join(marks)
 
 
 @cache
@@ -86,11 +95,10 @@ def _format_dma(tile: DmaTile, buffers: Sequence[DramBuffer]) -> str:
         partitions = ""
     address = f"0x{tile.address:x}"
     if tile.memory is Memory.DRAM:
-        for buffer in buffers:
-            if buffer.address <= tile.address < buffer.end:
-                offset = tile.address - buffer.address
-                address = format_name(buffer.name) + (f"+0x{offset:x}" if offset else "")
-                break
+        below = bisect_right(buffers, tile.address, key=lambda b: b.address) - 1
+        if below >= 0 and tile.address < buffers[below].end:
+            offset = tile.address - buffers[below].address
+            address = format_name(buffers[below].name) + (f"+0x{offset:x}" if offset else "")
     head = f"{tile.memory.name.lower()}:{tile.dtype.text}"
     return f"{head}[{partitions}@{address}; {format_dims(tile.dims)}]"
 
