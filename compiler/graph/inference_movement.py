@@ -44,7 +44,7 @@ def broadcast_to(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
     (x,) = types
     new = attrs["shape"]
     need(
-        broadcast_shapes([x.shape, new]) == new,
+        min(new, default=0) >= 0 and broadcast_shapes([x.shape, new]) == new,
         "SYS-F112",
         "a tensor broadcasts only to a shape that contains it",
         lambda: f"{x.shape} to {new}",

@@ -28,6 +28,9 @@ from compiler.graph.graph import Graph, Source, Value
 from isa.errors import MalformedError, SystolaError
 
 LARGEST_TENSOR_BYTES = 1 << 40  # no target has a memory near this; a larger shape is a mistake
+# What reading attributes and operands of the wrong kind or number raises, in an importer's plain
+# Python; a bug of ours is an AssertionError and is not among them.
+_MISFIT = (ValueError, TypeError, LookupError, ArithmeticError, StopIteration)
 DEEPEST_NESTING = 32  # functions and subgraphs inside each other
 
 
@@ -115,6 +118,14 @@ class _Importer:
             with self.b.origin(sources, scope.prefix + first):
                 try:
                     self._import_node(node, scope, opsets, sources)
+                except _MISFIT as misfit:
+                    raise MalformedError(
+                        "SYS-F015",
+                        f"the operands and attributes of {node.op_type} fit its definition",
+                        found=f"{type(misfit).__name__}: {misfit}",
+                        at=f"node {sources[0]}",
+                        hint="compare the node with the operator's page of the ONNX standard",
+                    ) from misfit
                 except SystolaError as error:
                     error.at = error.at or f"node {sources[0]}" + (
                         f", inside it {node.op_type}" if callers else ""

@@ -19,7 +19,7 @@ def dtype_of(element_type: int, where: str) -> DType:
         name = onnx.TensorProto.DataType.Name(element_type)
     except ValueError:
         name = str(element_type)
-    if name in ("STRING", "UNDEFINED", "COMPLEX64", "COMPLEX128") or name.isdigit():
+    if name in ("STRING", "UNDEFINED", "COMPLEX64", "COMPLEX128") or name.lstrip("-").isdigit():
         raise _no_such_type(name, where)
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(element_type))
     if not (is_float(dtype) or is_integer(dtype) or dtype == BOOL):

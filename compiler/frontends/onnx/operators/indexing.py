@@ -33,6 +33,8 @@ def wrapped(n: OnnxNode, indices: Value, extent: int) -> Value:
 def _flat_index(n: OnnxNode, indices: Value, extents: tuple[int, ...]) -> Value:
     """indices [..., R] into extents [R] as one row-major index [...]; negative ones wrap."""
     strides = [math.prod(extents[i + 1 :]) for i in range(len(extents))]
+    if not extents:
+        raise ShapeError("SYS-F113", "an index has at least one coordinate", found=str(indices))
     total = None
     for i, (extent, stride) in enumerate(zip(extents, strides, strict=True)):
         column = part(n, indices, indices.rank - 1, i, 1)
