@@ -130,8 +130,9 @@ class StreamCosts:
             each: IntColumn
             count[index], each = (own or descriptors)(columns, self.hw)
             size[index] = count[index] * each
-            read[index] = _dram_bytes(columns, Role.SOURCE)
-            written[index] = _dram_bytes(columns, Role.RESULT)
+            written[index] = _dram_bytes(columns, Role.RESULT, size[index])
+            read[index] = _dram_bytes(columns, Role.SOURCE, size[index])
+            read[index] += np.where(_adds(columns), written[index], 0)
         return DmaWork(count, size, read, written, engine_work(count, size, self.hw))
 
 
@@ -188,10 +189,21 @@ def dram_ticks(size_bytes: Any, hw: Hardware) -> Any:
     return -(-size_bytes * a_byte // WORK_SCALE)
 
 
-def _dram_bytes(columns: Columns, role: Role) -> IntColumn:
+def _adds(columns: Columns) -> Any:
+    """Which DMAs add to their destination, and so read it. Columnar."""
+    if "accumulate" in columns.kind.fields:
+        return columns.accumulate
+    keeps: Any = columns.kind.keeps_result
+    return keeps(columns)
+
+
+def _dram_bytes(columns: Columns, role: Role, size_bytes: IntColumn) -> IntColumn:
+    """DRAM bytes read, or written. Of a table under an index only the rows moved count."""
     total = np.zeros(len(columns), np.int64)
+    indexed = "index" in columns.kind.fields
     for name, spec in columns.kind.fields.items():
         if isinstance(spec, DmaField) and spec.role is role:
             end: Any = getattr(columns, name)
-            total += np.where(end.present & (end.memory == DRAM), end.elements * end.size_bytes, 0)
+            moved = size_bytes if indexed else end.elements * end.size_bytes
+            total += np.where(end.present & (end.memory == DRAM), moved, 0)
     return total

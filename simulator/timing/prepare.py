@@ -16,6 +16,7 @@ from simulator.timing.hazards import writers
 from simulator.timing.semaphores import resolve
 from simulator.timing.tables import (
     DMA_COLUMNS,
+    DRAIN,
     KIND,
     LATENCY,
     LOAD,
@@ -50,7 +51,7 @@ def prepare(program: Program, hw: Hardware) -> TimingProgram:
     """The timing tables of a program on a target. The program is legal (`isa.legality`).
 
     Raises:
-        TrapError: SYS-R011 a semaphore overflows; SYS-R013 the program branches: its time depends
+        TrapError: SYS-R011 a semaphore overflows; SYS-R014 the program branches: its time depends
             on data, unroll it first.
         IllegalError: SYS-M001 a transfer longer than the clock can count.
     """
@@ -94,7 +95,7 @@ def _straight(words: Words, stream: int) -> None:
     at = np.flatnonzero(bits(words, 0, 0, 8) == branch.opcode)
     if len(at):
         raise TrapError(
-            "SYS-R013",
+            "SYS-R014",
             "a program is timed in the order in which it runs",
             found="a branch: which way it goes depends on registers",
             at=f"stream {stream_name(stream)}, instruction {int(at[0])}",
@@ -134,6 +135,8 @@ def _kinds(costs: StreamCosts) -> Ints:
             kinds[index] = LOAD
         elif costs.stream >= FIRST_QUEUE and moves_data(kind):
             kinds[index] = TRANSFER
+        elif kind.mnemonic == "drain":
+            kinds[index] = DRAIN
     return kinds
 
 

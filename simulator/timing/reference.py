@@ -169,6 +169,8 @@ class _Machine:
             return self.now >= stream.free
         if step.instruction.mnemonic == "load_stationary":
             return self.now >= max(stream.load_free, stream.last)
+        if step.instruction.mnemonic == "drain" and self.now < stream.done:
+            return False
         load = self._table_load(stream, step)
         seen = all(self.now >= s.visible for s in _needed(stream.steps[: stream.row], step))
         return self.now >= max(stream.free + load, stream.load_free) and seen
@@ -271,8 +273,7 @@ class _Machine:
         total = sum(-(-s.rate * _step(s).traffic // WORK_SCALE) for s in active)
         for stream in active:
             if total > dram and _step(stream).traffic:
-                factor = dram * WORK_SCALE // total
-                stream.rate = stream.rate * factor // WORK_SCALE
+                stream.rate = stream.rate * dram // total
             stream.rate = max(1, stream.rate)
             self._at(self.now + -(-stream.left // stream.rate))
 

@@ -74,10 +74,9 @@ def limit_dram(m, widest, traffic, rate):  # type: ignore[no-untyped-def]
     for k in range(len(widest)):
         total += (rate[k] * traffic[k] + WORK_SCALE - 1) >> WORK_SHIFT
     if total > m[DRAM_RATE]:
-        factor = (m[DRAM_RATE] << WORK_SHIFT) // total
         for k in range(len(widest)):
             if traffic[k] > 0:
-                rate[k] = (rate[k] * factor) >> WORK_SHIFT
+                rate[k] = rate[k] * m[DRAM_RATE] // total
     for k in range(len(widest)):
         if widest[k] > 0 and rate[k] < 1:
             rate[k] = 1  # always some progress

@@ -23,6 +23,7 @@ from simulator.timing.state import (
     LOAD_ROW,
     LOADED,
     NOTHING,
+    QUEUE,
     REQUEST,
     RESULT,
     ROW,
@@ -38,6 +39,7 @@ from simulator.timing.state import (
 )
 from simulator.timing.tables import (
     CLEAR_SEMAPHORE,
+    DRAIN,
     END,
     FIRST,
     KIND,
@@ -50,7 +52,6 @@ from simulator.timing.tables import (
     SIGNALLERS,
     TABLE,
     TABLE_LOAD,
-    TRANSFER,
     WRITER,
 )
 
@@ -89,7 +90,9 @@ def plan(t, m, v, r, s):  # type: ignore[no-untyped-def]
             heard = r[j, VISIBLE] + m[SEMAPHORE_LATENCY]
             if heard > time:
                 time, cause, cause_row = heard, SEMAPHORE, j
-    if t[i, KIND] != TRANSFER:
+    if v[QUEUE, s] < 0:
+        if t[i, KIND] == DRAIN and v[DONE, s] > time:
+            time, cause, cause_row = v[DONE, s], RESULT, i - 1
         j = t[i, WRITER]
         if j >= 0 and r[j, VISIBLE] > time:
             time, cause, cause_row = r[j, VISIBLE], RESULT, j

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isa.errors import IllegalError
 from isa.hardware import Hardware
 from isa.timing import WORK_SHIFT
 
@@ -24,12 +25,12 @@ NEVER = -2
 OCCUPANCY, LATENCY = 0, 1
 SIGNALLERS = 2  # and 3: rows whose signals satisfy the waits; -1, NEVER
 WRITER = 4  # last earlier row of the stream that writes what this one reads; -1
-KIND = 5  # ORDINARY, LOAD, TRANSFER
+KIND = 5  # ORDINARY, LOAD, TRANSFER, DRAIN
 PORT = 6  # bits PSUM_PORT, SBUF_PORT
 TABLE = 7  # activation table set; 0 for none
 ROW_COLUMNS = 8
 
-ORDINARY, LOAD, TRANSFER = range(3)
+ORDINARY, LOAD, TRANSFER, DRAIN = range(4)
 PSUM_PORT, SBUF_PORT = 1, 2
 
 # Columns of `Tables.counted`: semaphores with several signallers, and cleared ones; -1 for none.
@@ -144,7 +145,20 @@ def _shifted(table: Ints, columns: tuple[int, ...], offset: int) -> Ints:
 
 
 def machine_of(hw: Hardware) -> Ints:
-    """The hardware's numbers as the event loop counts."""
+    """The hardware's numbers as the event loop counts.
+
+    Raises IllegalError SYS-M002 for rates whose product the loop's 64 bits cannot hold.
+    """
+    engines = hw.dma_engines << WORK_SHIFT
+    fastest = max(hw.dram_bytes_per_s, hw.dma_engine_bytes_per_s) << WORK_SHIFT
+    if engines * (1 + fastest // hw.ticks_per_s) >= 1 << 62:
+        raise IllegalError(
+            "SYS-M002",
+            "DMA engines times bytes a tick is within the range of the clock",
+            found=f"{hw.dma_engines} engines, {fastest >> WORK_SHIFT} bytes/s, "
+            f"{hw.ticks_per_s} ticks/s",
+            hint="the target's rates are far beyond its clocks: check their units",
+        )
     return np.array(
         [
             hw.ns_to_ticks(hw.semaphore_latency_ns),
@@ -152,7 +166,7 @@ def machine_of(hw: Hardware) -> Ints:
             hw.ns_to_ticks(hw.act_table_load_ns),
             hw.ns_to_ticks(hw.dma_start_ns),
             hw.ns_to_ticks(hw.dma_completion_ns),
-            hw.dma_engines << WORK_SHIFT,
+            engines,
             hw.dma_engines_per_chip << WORK_SHIFT,
             (hw.dram_bytes_per_s << WORK_SHIFT) // hw.ticks_per_s,
         ],

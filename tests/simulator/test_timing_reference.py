@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from isa.hardware import Hardware, load_target
+from isa.memory import FIRST_QUEUE
 from isa.program import Program
+from isa.timing import WORK_SCALE
 from simulator.timing import Timing, prepare, simulate, simulate_chip
 from simulator.timing.reference import Step, reference
+from simulator.timing.tables import KIND, LOAD, WORK
 from tests.simulator.timing_programs import random_program
 
 TARGETS = ("inf1", "trn1", "trn2")
@@ -74,6 +77,24 @@ def test_many_random_programs(seed: int) -> None:
     rng = Random(10_000 + seed)
     hw = load_target(TARGETS[seed % 3])
     compare([random_program(rng, hw, rng.randint(5, 150), rng.random() < 0.5)], hw)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_sums_add_up_and_limits_hold(seed: int) -> None:
+    hw = load_target(TARGETS[seed % 3])
+    timing = simulate(prepare(random_program(Random(4000 + seed), hw, 150, True), hw))
+    dma, dram = timing.program.tables.dma, timing.dram_read_bytes + timing.dram_written_bytes
+    assert timing.total_ticks * hw.dma_engines * WORK_SCALE >= dma[:, WORK].sum()
+    assert timing.total_ticks * hw.dram_bytes_per_s >= dram * hw.ticks_per_s
+    for stream in timing.program.streams:
+        rows = timing.program.rows(stream)
+        counts = timing.program.tables.rows[rows, KIND] != LOAD
+        last = timing.end[rows][counts].max(initial=0)
+        waited = timing.waits(stream)
+        assert timing.busy_ticks[stream] + sum(waited.values()) == last
+        assert all(ticks > 0 for ticks in waited.values())
+        if stream >= FIRST_QUEUE:
+            assert (timing.start[rows][1:] >= timing.end[rows][:-1]).all()
 
 
 def test_the_same_program_takes_the_same_time() -> None:

@@ -18,7 +18,7 @@ from isa.encoding import encode_all
 from isa.hardware import Hardware
 from isa.instructions.dma import DmaCopy
 from isa.instructions.scalar import Activation
-from isa.instructions.sync import Nop
+from isa.instructions.sync import Drain, Nop
 from isa.instructions.tensor import LoadStationary, MultiplyMoving
 from isa.instructions.vector import TensorReduce, TensorScalar, TensorTensor
 from isa.memory import DRAM, PSUM, SBUF, Memory
@@ -94,7 +94,7 @@ def _with(step: Instruction, waits: tuple[Wait, ...], signal: Signal | None) -> 
 
 def _random_step(rng: Random, stream: int) -> Instruction:
     if rng.random() < 0.15 or stream == SP:
-        return Nop()
+        return Drain() if rng.random() < 0.2 else Nop()
     free = rng.choice((1, 16, 64, 100, 300))
 
     def operand() -> Tile:
