@@ -49,7 +49,7 @@ def test_an_instruction_stays_within_its_footprint(kind: type[Instruction], hw: 
 def test_many_instructions_stay_within_their_footprints(
     kind: type[Instruction], hw: Hardware
 ) -> None:
-    stays_within_its_footprint(kind, hw, seed=7, n=100)
+    stays_within_its_footprint(kind, hw, seed=7, n=25)
 
 
 def stays_within_its_footprint(kind: type[Instruction], hw: Hardware, seed: int, n: int) -> None:
