@@ -62,7 +62,8 @@ def peak(trace: Trace, memory: Memory, core: int = 0) -> int:
 def dram_rate(trace: Trace, bins: int, *, written: bool | None = None) -> tuple[Floats, Floats]:
     """Mean DRAM bytes a second in each of `bins` equal spans of the run.
 
-    A transfer's bytes are spread evenly over the time in which it moved them.
+    A trace has a transfer's bytes and time, not its rate at each moment; while k transfers run,
+    each is taken to go at 1/k of the rate that it would have alone.
 
     Args:
         written: True for writes, False for reads, None for both.
@@ -70,17 +71,29 @@ def dram_rate(trace: Trace, bins: int, *, written: bool | None = None) -> tuple[
         (edges in seconds [bins + 1], bytes/s [bins]).
     """
     e = trace.events
-    moved = e.read_bytes * (written is not True) + e.written_bytes * (written is not False)
-    rows = np.flatnonzero(moved > 0)
+    rows = np.flatnonzero(e.read_bytes + e.written_bytes > 0)
+    moved = (e.read_bytes * (written is not True) + e.written_bytes * (written is not False))[rows]
     start, end = e.start[rows], np.maximum(e.end[rows], e.start[rows] + 1)
     total = max(trace.total_ticks, 1)
     edges = np.linspace(0, total, bins + 1)
-    slope = moved[rows] / (end - start)
-    at = np.concatenate([[0], start, end])
-    order = np.argsort(at, kind="stable")
-    rate = np.cumsum(np.concatenate([[0.0], slope, -slope])[order])
-    ticks = at[order].astype(np.float64)
-    moved_until = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(ticks))])
-    done = np.interp(edges, ticks, moved_until)
+    ticks, share = _shared_time(start, end)
+    begun, ended = np.searchsorted(ticks, start), np.searchsorted(ticks, end)
+    rate = np.zeros(len(ticks))  # bytes in a unit of shared time, from each tick on
+    of_transfer = moved / (share[ended] - share[begun])
+    np.add.at(rate, begun, of_transfer)
+    np.subtract.at(rate, ended, of_transfer)
+    moved_until = np.concatenate([[0.0], np.cumsum(np.cumsum(rate)[:-1] * np.diff(share))])
+    done = np.interp(edges, ticks.astype(np.float64), moved_until)
     seconds = total / bins / trace.ticks_per_s
     return edges / trace.ticks_per_s, np.clip(np.diff(done) / seconds, 0.0, 1e18)
+
+
+def _shared_time(start: Ints, end: Ints) -> tuple[Ints, Floats]:
+    """Every tick at which an interval starts or ends, and the time until then, shared: it advances
+    by 1/k of a tick while k intervals last."""
+    ticks = np.unique(np.concatenate([[0], start, end]))
+    change = np.zeros(len(ticks), np.int64)
+    np.add.at(change, np.searchsorted(ticks, start), 1)
+    np.subtract.at(change, np.searchsorted(ticks, end), 1)
+    lasting = np.maximum(np.cumsum(change)[:-1], 1)
+    return ticks, np.concatenate([[0.0], np.cumsum(np.diff(ticks) / lasting)])

@@ -137,6 +137,18 @@ def test_the_dram_rate_accounts_for_every_byte(bins: int) -> None:
         assert (rate * np.diff(edges)).sum() == pytest.approx(float(total), rel=1e-9)
 
 
+def test_transfers_that_run_together_share_the_rate() -> None:
+    trace = trace_of(
+        stream=[5, 6],
+        start=[0, 100],
+        end=[300, 300],
+        visible=[300, 300],
+        read_bytes=[200, 100],
+    )
+    _, rate = dram_rate(trace, 3)
+    assert rate.tolist() == pytest.approx([1e9, 1e9, 1e9])
+
+
 def test_ticks_and_cycles_of_a_target_with_several_clocks() -> None:
     trace = trace_of(start=[0], end=[7], visible=[9], base_clock_hz=500_000_000)
     assert (trace.total_ticks, trace.cycles) == (9, 5)
