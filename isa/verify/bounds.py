@@ -74,10 +74,10 @@ def faults_of_places(
     in_dram = accesses.memory == DRAM
     outside = (buffer < 0) | (high > ends[buffer]) | (low < 0)
     for a in np.flatnonzero(in_dram & outside).tolist():
-        inside = f"buffer {program.buffers[buffer[a]].name!r} ends at {ends[buffer[a]]:.0f}"
-        found = f"bytes {low[a]:.0f} to {high[a]:.0f}; " + (
-            inside if buffer[a] >= 0 else "no buffer begins there"
-        )
+        inside = "no buffer begins there"
+        if buffer[a] >= 0:
+            inside = f"buffer {program.buffers[buffer[a]].name!r} ends at {ends[buffer[a]]:.0f}"
+        found = f"bytes {low[a]:.0f} to {high[a]:.0f}; {inside}"
         yield Fault("SYS-V041", found, (_at(program, rows, accesses, a),))
     read_only = np.array([b.kind in READ_ONLY for b in program.buffers] or [False], dtype=bool)
     written = in_dram & accesses.is_write & (buffer >= 0) & read_only[buffer]

@@ -46,16 +46,16 @@ class Report:
         """A fault for each pair of instructions and kind, races first."""
         order = np.argsort(walk.findings[:, 0], kind="stable")
         seen: set[tuple[int, int, int]] = set()
-        raced: set[int] = set()
+        races: list[tuple[int, int]] = []
         for kind, a, b, cell in walk.findings[order].tolist():
             if (kind, a, b) in seen:
                 continue
             seen.add((kind, a, b))
             if kind == Finding.RACE:
-                raced |= {a, b}
+                races.append((a, b))
                 yield self._race(a, b, cell)
             elif kind == Finding.UNWRITTEN:
-                if b not in raced:  # else the race says more
+                if not any(self._same_race(b, one) for one in races):
                     yield self._unwritten(b, cell)
             else:
                 places = tuple(self._place(i) for i in (a, b) if i >= 0)
@@ -77,6 +77,15 @@ class Report:
                 byte = cells.byte_of(low + int(missing[0])) - shift - buffer.address
                 found = f"byte {byte} of {buffer.name!r} (and perhaps more) is never written"
                 yield Fault("SYS-V033", found)
+
+    def _same_race(self, b: int, race: tuple[int, int]) -> bool:
+        """Whether a read came too early because of a race that is reported already: one between
+        its stream and an instruction that nothing orders after the read."""
+        stream = self.order.events.place(b)[0]
+        return any(
+            self.order.events.place(one)[0] == stream and not self.order.before(b, other)
+            for one, other in (race, race[::-1])
+        )
 
     def _race(self, a: int, b: int, cell: int) -> Fault:
         streams = [self.order.events.place(i)[0] for i in (a, b)]

@@ -62,7 +62,7 @@ class Answer:
 def cells_of(tile: Tile | DmaTile) -> frozenset[Cell]:
     """(quadrant, half-word) of everything that a tile names; our tiles never split either."""
     size = tile.dtype.size_bytes
-    assert not (tile.start % 32 or tile.partitions % 32 or tile.address % 2)
+    assert tile.start % 32 + tile.partitions % 32 + tile.address % 2 == 0
     quadrants = range(tile.start // 32, (tile.start + tile.partitions) // 32)
     offsets = offsets_of(tile.dims) * size + tile.address
     halves = {int(o + b) // 2 for o in offsets for b in range(0, size, 2)}
