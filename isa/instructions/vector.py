@@ -65,8 +65,11 @@ class TensorTensor(Instruction):
 
     @rule("tensor_tensor-C4")
     def power_is_elsewhere(self, hw: Hardware) -> Any:
-        """Power of two tensors is the gpsimd engine's `tensor_power`."""
-        return self.op != AluOp.POWER
+        """From NeuronCore-v2 on, power of two tensors is the gpsimd engine's `tensor_power`.
+
+        v1 has no gpsimd engine; that its vector engine does it is assumed.
+        """
+        return (self.op != AluOp.POWER) | (hw.generation < 2)
 
     def execute(self, state: Any) -> None:
         state.alu_tiles(self.dst, self.op, self.a, self.b)

@@ -11,9 +11,8 @@
 ; A bit-vector operator takes and gives integers of one size.
     tensor_tensor sbuf:fp32[0..64 @0x340; 2], sbuf:fp32[0..64 @0x800; 2], psum:fp32[0..64 @0x5c0; 2], op=xor  ; error: tensor_tensor-C3
     tensor_tensor sbuf:fp32[0..64 @0x340; 2], sbuf:fp32[0..64 @0x800; 2], psum:fp32[0..64 @0x5c0; 2], op=add
-; Power of two tensors is the gpsimd engine's `tensor_power`.
-    tensor_tensor sbuf:fp32[0..32 @0x840; 8], psum:fp32[0..32 @0x300; 8], sbuf:fp32[0..32 @0x600; 8], op=power  ; error: tensor_tensor-C4
-    tensor_tensor sbuf:fp32[0..32 @0x840; 8], psum:fp32[0..32 @0x300; 8], sbuf:fp32[0..32 @0x600; 8], op=rsqrt
+; Power of two tensors: on v1, which has no gpsimd engine, the vector engine does it (vector_trn1.s).
+    tensor_tensor sbuf:fp32[0..32 @0x840; 8], psum:fp32[0..32 @0x300; 8], sbuf:fp32[0..32 @0x600; 8], op=power
 ; The input and the result have as many free elements.
     tensor_scalar psum:int8[0..64 @0xe0; 128], psum:bf16[0..64 @0x60; 64], 1.0                    ; error: tensor_scalar-C1
     tensor_scalar psum:int8[0..64 @0xe0; 128], psum:bf16[0..64 @0x60; 128], 1.0
