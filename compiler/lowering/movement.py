@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 
 from compiler.graph.graph import Node, Value
-from compiler.lowering.context import Lowering, Spec
+from compiler.lowering.context import Lowering, Spec, dense
 from compiler.lowering.layout import best
-from compiler.tiles.iterate import tiles
+from compiler.tiles.iterate import Mismatch, check_alike, tiles
 from compiler.tiles.view import View
+from isa.program import BufferKind
 
 
 def lower_transpose(lo: Lowering, node: Node) -> None:
@@ -88,11 +91,51 @@ def lower_concat(lo: Lowering, node: Node, spec: Spec) -> None:
         _store_parts(lo, node, axis)
         return
     made = lo.produce(out, spec)
-    at = 0
-    for value in node.inputs:
+    if not all(_engines_can_copy(lo, made, v, axis, at) for v, at in _places(node, axis)):
+        _join_in_dram(lo, made, node, axis)
+        return
+    for value, at in _places(node, axis):
         copy_into(lo, made, value, axis, at)
+
+
+def _places(node: Node, axis: int) -> list[tuple[Value, int]]:
+    """The parts of a concatenation and where each begins."""
+    at, places = 0, []
+    for value in node.inputs:
+        places.append((value, at))
         at += value.shape[axis]
-    lo.views[out.id] = made
+    return places
+
+
+def _engines_can_copy(lo: Lowering, dst: View, value: Value, axis: int, at: int) -> bool:
+    if value.id in lo.graph.constants:
+        return True
+    src = lo.views[value.id]
+    for first, size in _pieces(value.shape[axis], _block(src, axis), _block(dst, axis), at):
+        target, source = dst.slice(axis, at + first, size), src.slice(axis, first, size)
+        if target is None or source is None:
+            return False
+        try:
+            check_alike([target, source])
+        except Mismatch:
+            return False
+    return True
+
+
+def _join_in_dram(lo: Lowering, made: View, node: Node, axis: int) -> None:
+    """Parts that lie unlike the whole: each stored once in row-major order, the whole loaded once."""
+    size = math.prod(made.shape) * made.dtype.size_bytes
+    home = dense(
+        lo.kernel.dram("concat", size, BufferKind.SCRATCH, made.dtype, made.shape),
+        made.dtype,
+        made.shape,
+    )
+    for value, at in _places(node, axis):
+        target = home.slice(axis, at, value.shape[axis])
+        assert target is not None, "a dense tensor can be cut anywhere"
+        constant = value.id in lo.graph.constants
+        lo.dma(target, lo.constant_view(value, made) if constant else lo.views[value.id])
+    lo.dma(made, home)
 
 
 def _store_parts(lo: Lowering, node: Node, axis: int) -> None:
