@@ -84,9 +84,7 @@ def product(hw: Hardware, m: int = 512, n: int = 2048, depth: int = 1024) -> Ker
     for column in range(n // width):
         x = [k.sbuf(K, width * 2, f"x{column}.{b}") for b in range(blocks)]
         for b in range(blocks):
-            rows = DmaAp(
-                inputs, 0, 1, (b * K * n + column * width) * 2, BF16, ((n, K), (1, width))
-            )
+            rows = DmaAp(inputs, 0, 1, (b * K * n + column * width) * 2, BF16, ((n, K), (1, width)))
             k.dma(on_chip(x[b], BF16, width), rows)
         for row in range(m // M):
             psum = k.psum(M)
@@ -121,7 +119,11 @@ def heads(hw: Hardware, count: int, tokens: int = 64, width: int = 64) -> Kernel
             k.dma(on_chip(b, BF16, tokens), in_dram(inputs, BF16, width, tokens, offset))
         scores = k.psum(M)
         k.matmul(
-            tile(scores, FP32, tokens), tile(q, BF16, M), tile(key, BF16, tokens), start=True, stop=True
+            tile(scores, FP32, tokens),
+            tile(q, BF16, M),
+            tile(key, BF16, tokens),
+            start=True,
+            stop=True,
         )
         most, total = k.sbuf(M, 4), k.sbuf(M, 4)
         k.tensor_reduce(tile(most, FP32, 1), tile(scores, FP32, tokens), AluOp.MAX, 1, negate=True)
@@ -134,13 +136,18 @@ def heads(hw: Hardware, count: int, tokens: int = 64, width: int = 64) -> Kernel
         k.reciprocal(tile(inverse, FP32, 1), tile(total, FP32, 1))
         mixed = k.psum(M)
         k.matmul(
-            tile(mixed, FP32, width), tile(weights, BF16, M), tile(v, BF16, width), start=True, stop=True
+            tile(mixed, FP32, width),
+            tile(weights, BF16, M),
+            tile(v, BF16, width),
+            start=True,
+            stop=True,
         )
         result = k.sbuf(M, width * 2)
         k.tensor_scalar(
-            tile(result, BF16, width), tile(mixed, FP32, width), AluOp.MULTIPLY, tile(inverse, FP32, 1)
+            tile(result, BF16, width),
+            tile(mixed, FP32, width),
+            AluOp.MULTIPLY,
+            tile(inverse, FP32, 1),
         )
         k.dma(in_dram(out, BF16, M, width, h * M * width * 2), on_chip(result, BF16, width))
     return k
-
-

@@ -1,0 +1,196 @@
+"""Static memory allocation: an address for every box of partitions x bytes x time, none overlapping.
+
+In    `Problem`: small arrays in the domain's words
+Out   an address a box, or None when this solver finds none (there may still be one)
+Read  `check_plan.py` for what a correct answer is; this file may be wrong, that one may not
+
+A box takes bytes [address, address + size) of the quadrants [q0, q1) of 32 partitions during
+[start, end). With q0 = 0, q1 = 1 throughout this is the plain two-dimensional problem. Solvers are
+functions from Problem to addresses; `solve` tries them from quick to thorough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+THOROUGH = 12_000
+"""Boxes up to which the solvers that look at every pair are tried."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Boxes to be placed in [0, capacity). All arrays int64 [n]."""
+
+    start: Ints
+    end: Ints
+    size: Ints
+    align: Ints
+    q0: Ints
+    q1: Ints
+    capacity: int
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+Solver = Callable[[Problem], Ints | None]
+
+
+def solve(problem: Problem) -> Ints | None:
+    """Addresses of the boxes, int64 [n], by the first solver that finds any."""
+    for solver in SOLVERS:
+        found = solver(problem)
+        if found is not None:
+            return found
+    return None
+
+
+def first_fit(problem: Problem) -> Ints | None:
+    """In order of time, the lowest gap that is large enough."""
+    return _by_time(problem, two_ended=False, best=False)
+
+
+def best_fit(problem: Problem) -> Ints | None:
+    """In order of time, the smallest gap that is large enough."""
+    return _by_time(problem, two_ended=False, best=True)
+
+
+def two_ended(problem: Problem) -> Ints | None:
+    """In order of time, long-lived boxes from the top, the others from the bottom."""
+    return _by_time(problem, two_ended=True, best=False)
+
+
+def largest_first(problem: Problem) -> Ints | None:
+    """Largest boxes first, each at the lowest address that all placed ones leave."""
+    return _by_size(problem, problem.size)
+
+
+def longest_first(problem: Problem) -> Ints | None:
+    """The same in order of area."""
+    return _by_size(problem, problem.size * (problem.end - problem.start))
+
+
+SOLVERS: tuple[Solver, ...] = (first_fit, two_ended, best_fit, largest_first, longest_first)
+
+
+def _by_time(p: Problem, *, two_ended: bool, best: bool) -> Ints | None:
+    order = np.lexsort((-(p.size * (p.end - p.start)), p.start))
+    life = p.end - p.start
+    from_top = np.zeros(len(p), bool)
+    if two_ended and len(p):
+        from_top = life > 4 * np.median(life)
+    address = np.zeros(len(p), np.int64)
+    fits = _in_order(
+        order, p.start, p.end, p.size, p.align, p.q0, p.q1, p.capacity, from_top, best, address
+    )
+    return address if fits else None
+
+
+def _by_size(p: Problem, weight: Ints) -> Ints | None:
+    if len(p) > THOROUGH:
+        return None
+    order = np.lexsort((p.start, -weight))
+    address = np.zeros(len(p), np.int64)
+    fits = _any_order(order, p.start, p.end, p.size, p.align, p.q0, p.q1, p.capacity, address)
+    return address if fits else None
+
+
+@njit(cache=True)
+def _in_order(order, start, end, size, align, q0, q1, capacity, from_top, best, address):  # type: ignore[no-untyped-def]
+    """Place boxes in order of start. The live ones are kept sorted by address."""
+    live = np.empty(len(order) + 1, np.int64)
+    count = 0
+    for b in order:
+        kept = 0
+        for k in range(count):
+            if end[live[k]] > start[b]:
+                live[kept] = live[k]
+                kept += 1
+        count = kept
+        at = _gap(live, count, b, size, align, q0, q1, capacity, from_top[b], best, address)
+        if at < 0:
+            return False
+        address[b] = at
+        k = count
+        while k > 0 and address[live[k - 1]] > at:
+            live[k] = live[k - 1]
+            k -= 1
+        live[k] = b
+        count += 1
+    return True
+
+
+@njit(cache=True)
+def _gap(live, count, b, size, align, q0, q1, capacity, top, best, address):  # type: ignore[no-untyped-def]
+    """An address for box `b` among live ones (sorted by address), or -1."""
+    found, least, low = -1, capacity + 1, 0
+    for k in range(count + 1):
+        high = capacity
+        if k < count:
+            a = live[k]
+            if q0[a] >= q1[b] or q0[b] >= q1[a]:
+                continue
+            high = address[a]
+        at = -(-low // align[b]) * align[b]
+        if at + size[b] <= high:
+            if top:
+                found = (high - size[b]) // align[b] * align[b]
+            elif not best:
+                return at
+            elif high - low < least:
+                found, least = at, high - low
+        if k < count:
+            low = max(low, address[live[k]] + size[live[k]])
+    return found
+
+
+@njit(cache=True)
+def _any_order(order, start, end, size, align, q0, q1, capacity, address):  # type: ignore[no-untyped-def]
+    """Place boxes in the order given, each against all that are placed."""
+    n = len(order)
+    meets = np.empty(n, np.int64)
+    live = np.empty(n + 1, np.int64)
+    for k in range(n):
+        b, count = order[k], 0
+        for j in range(k):
+            a = order[j]
+            if start[a] < end[b] and start[b] < end[a] and q0[a] < q1[b] and q0[b] < q1[a]:
+                meets[count] = address[a]
+                live[count] = a
+                count += 1
+        by_address = np.argsort(meets[:count], kind="mergesort")
+        sorted_live = live[:count][by_address]
+        at = _gap(sorted_live, count, b, size, align, q0, q1, capacity, False, False, address)
+        if at < 0:
+            return False
+        address[b] = at
+    return True
+
+
+def peak(problem: Problem) -> int:
+    """The most bytes that are live at once in any quadrant: no answer takes fewer."""
+    most = 0
+    for q in range(int(problem.q1.max(initial=0))):
+        here = (problem.q0 <= q) & (q < problem.q1)
+        most = max(most, _peak(problem.start[here], problem.end[here], problem.size[here]))
+    return most
+
+
+def _peak(start: Ints, end: Ints, size: Ints) -> int:
+    times = np.concatenate([start, end])
+    change = np.concatenate([size, -size])
+    order = np.lexsort((change, times))  # what ends makes room before what starts
+    return int(np.cumsum(change[order]).max(initial=0))
+
+
+def used(problem: Problem, address: Any) -> int:
+    """One past the highest byte that is taken."""
+    return int((address + problem.size).max(initial=0))

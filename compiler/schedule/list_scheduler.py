@@ -1,0 +1,330 @@
+"""The list scheduler: at every moment each idle engine takes the ready unit that comes first.
+
+In    units in canonical order, costs, buffers, limits (`tables.py`)
+Out   `State`: units in the order in which they start, with queues, times and lives of buffers;
+      False when it stands still (the canonical order itself does not fit)
+
+"First" is canonical order within a window; ACT passes over a unit that would switch its table while
+another waits with the table that is loaded. A unit is issued only when the buffers that it takes
+fit now, and, if it is ahead of the frontier (the first unit of the canonical order that has not been
+issued), when they leave room for all that the canonical order needs up to their own turn there. So
+the frontier can always go on, and the scheduler never locks up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from compiler.schedule.admission import release, reserve, undo
+from compiler.schedule.costs import CLASSES, LOAD, PSUM_PORT, SBUF_PORT
+from compiler.schedule.heaps import pop, push
+from compiler.schedule.tables import (
+    ACTIVE,
+    AT,
+    BUFFER,
+    BUFFER_END,
+    CHAINED,
+    COST,
+    COUNT,
+    EDGE,
+    EDGE_END,
+    END,
+    ENGINE_FREE,
+    FIRST,
+    FOLLOWS,
+    FOREVER,
+    FRONTIER,
+    HEAD,
+    ISSUED,
+    LANE,
+    LAST,
+    LAST_START,
+    LATENCY,
+    LATEST,
+    LOADS,
+    LOCK,
+    NEXT_PE,
+    NTH,
+    OCCUPANCY,
+    PENDING,
+    PORT,
+    PSUM_UNTIL,
+    READY,
+    READY_UNITS,
+    SBUF_UNTIL,
+    START,
+    TABLE,
+    TABLE_SET,
+    TO,
+    TO_FREE,
+    TRIED,
+    USES,
+    VERSION,
+    WAITS,
+    WEIGHTS_IN,
+)
+from compiler.schedule.transfers import begin, choose_queue, enqueue, finish, share, work_ahead
+from compiler.schedule.units import ORDER, RESULT
+from isa.memory import FIRST_QUEUE, Engine
+
+TENSOR, SCALAR, VECTOR, GPSIMD = (
+    int(e) for e in (Engine.TENSOR, Engine.SCALAR, Engine.VECTOR, Engine.GPSIMD)
+)
+
+
+@njit(cache=True)
+def arrive(t: Any, v: Any, u: int, time: int) -> None:
+    """One of the unit's edges is met at `time`."""
+    v.unit[u, READY] = max(v.unit[u, READY], time)
+    v.unit[u, WAITS] -= 1
+    if v.unit[u, WAITS] == 0 and not t.unit[u, FOLLOWS]:
+        v.misc[PENDING] = push(v.pending[0], v.pending[1], v.misc[PENDING], v.unit[u, READY], u)
+
+
+@njit(cache=True)
+def tell(t: Any, m: Any, v: Any, i: int, start: int, visible: int) -> None:
+    """Instruction `i` has its times: its successors hear of it."""
+    for e in range(t.instruction[i, EDGE], t.instruction[i, EDGE_END]):
+        cost = t.edge[e, COST]
+        time = visible + m.semaphore
+        if cost == ORDER:
+            time = start
+        elif cost == RESULT:
+            time = visible
+        arrive(t, v, t.edge[e, TO], time)
+    v.misc[LATEST] = max(v.misc[LATEST], visible)
+
+
+@njit(cache=True)
+def give_back(t: Any, m: Any, v: Any, u: int, visible: int) -> None:
+    """The unit's buffers have one use less; those without any are freed when it has ended."""
+    for k in range(t.unit[u, BUFFER], t.unit[u, BUFFER_END]):
+        b = t.of_unit[k]
+        v.buffer[b, END] = max(v.buffer[b, END], visible + m.semaphore)
+        v.buffer[b, USES] -= 1
+        if v.buffer[b, USES] == 0:
+            v.misc[TO_FREE] = push(v.free[0], v.free[1], v.misc[TO_FREE], v.buffer[b, END], b)
+
+
+@njit(cache=True)
+def mark(t: Any, v: Any, u: int) -> None:
+    """The unit is issued: it stands next in the order; the frontier moves on."""
+    v.unit[v.misc[COUNT], NTH] = u
+    v.misc[COUNT] += 1
+    v.unit[u, ISSUED] = True
+    f = v.misc[FRONTIER]
+    if u == f:
+        while f < len(v.unit) and v.unit[f, ISSUED]:
+            f += 1
+        v.misc[FRONTIER] = f
+        v.misc[VERSION] += 1
+    if t.unit[u, LANE] == TENSOR:
+        nxt = v.misc[NEXT_PE]
+        while nxt < len(v.unit) and (t.unit[nxt, LANE] != TENSOR or v.unit[nxt, ISSUED]):
+            nxt += 1
+        v.misc[NEXT_PE] = nxt
+        v.misc[LOCK] = (
+            nxt if nxt < len(v.unit) and t.unit[u, CHAINED] and t.unit[nxt, FOLLOWS] else -1
+        )
+        v.misc[VERSION] += 1
+
+
+@njit(cache=True)
+def start_of(t: Any, m: Any, v: Any, u: int, now: int) -> int:
+    """When a compute unit would start if it were taken now."""
+    lane, time = t.unit[u, LANE], now
+    if t.unit[u, TABLE_SET] != 0 and t.unit[u, TABLE_SET] != v.misc[TABLE]:
+        time = max(time, v.lane[lane, ENGINE_FREE] + m.table_load)
+    if t.unit[u, PORT] & PSUM_PORT:
+        time = max(time, v.lane[SCALAR + VECTOR - lane, PSUM_UNTIL])
+    if t.unit[u, PORT] & SBUF_PORT:
+        time = max(time, v.lane[VECTOR + GPSIMD - lane, SBUF_UNTIL])
+    return time
+
+
+@njit(cache=True)
+def run_compute(t: Any, m: Any, v: Any, u: int, now: int) -> None:
+    """Issue a unit of a sequencer and work out its times."""
+    lane = t.unit[u, LANE]
+    time = start_of(t, m, v, u, now)
+    v.unit[u, START] = time
+    mark(t, v, u)
+    visible = time
+    for k in range(t.unit[u, FIRST], t.unit[u, LAST]):
+        i = t.member[k]
+        if t.instruction[i, LOADS]:
+            loaded = (
+                max(v.misc[WEIGHTS_IN], v.misc[LAST_START], v.unit[u, READY])
+                + t.instruction[i, OCCUPANCY]
+            )
+            v.misc[WEIGHTS_IN] = loaded
+            tell(t, m, v, i, time, loaded)
+            continue
+        if lane == TENSOR:
+            time = max(time, v.misc[WEIGHTS_IN])
+            v.misc[LAST_START] = time
+        end = time + t.instruction[i, OCCUPANCY]
+        visible = end + t.instruction[i, LATENCY]
+        tell(t, m, v, i, time, visible)
+        time = end
+    v.lane[lane, ENGINE_FREE] = time
+    if t.unit[u, PORT] & PSUM_PORT:
+        v.lane[lane, PSUM_UNTIL] = time
+    if t.unit[u, PORT] & SBUF_PORT:
+        v.lane[lane, SBUF_UNTIL] = time
+    if t.unit[u, TABLE_SET] != 0:
+        v.misc[TABLE] = t.unit[u, TABLE_SET]
+    give_back(t, m, v, u, visible)
+
+
+@njit(cache=True)
+def pick(t: Any, m: Any, v: Any, lane: int, now: int) -> int:
+    """The ready unit that the engine takes now, its buffers taken; -1 for none."""
+    heap, looked = v.heap[lane], 0
+    f = v.misc[FRONTIER]
+    best, soonest = -1, FOREVER
+    while v.lane[lane, READY_UNITS] > 0 and looked < m.look:
+        u = heap[0]
+        if u > f + m.window and lane < FIRST_QUEUE:
+            break
+        v.lane[lane, READY_UNITS] = pop(heap, heap, v.lane[lane, READY_UNITS])
+        v.seen[looked] = u
+        looked += 1
+        if t.unit[u, CHAINED] and u != v.misc[NEXT_PE]:
+            continue
+        start = start_of(t, m, v, u, now) if lane < FIRST_QUEUE else now
+        if start < soonest:
+            if best >= 0:
+                undo(t, v, best)
+            if reserve(t, m, v, u):
+                best, soonest = u, start
+                if start == now or now - v.unit[u, READY] > m.patience:
+                    break
+            elif best >= 0:
+                reserve(t, m, v, best)
+        if lane == LOAD:
+            break
+    for k in range(looked):
+        if v.seen[k] != best:
+            v.lane[lane, READY_UNITS] = push(
+                heap, heap, v.lane[lane, READY_UNITS], v.seen[k], v.seen[k]
+            )
+    return best
+
+
+@njit(cache=True)
+def issue_compute(t: Any, m: Any, v: Any, lane: int, now: int) -> bool:
+    """Let an idle sequencer take a unit. Returns whether it did."""
+    u = -1
+    if lane == TENSOR and v.misc[LOCK] >= 0:
+        u = v.misc[LOCK]
+        if v.unit[u, WAITS] > 0 or v.unit[u, READY] > now or not reserve(t, m, v, u):
+            return False
+    else:
+        if v.lane[lane, READY_UNITS] > 0:
+            u = pick(t, m, v, lane, now)
+        if u < 0:
+            v.lane[lane, TRIED] = v.misc[VERSION]
+            return False
+    run_compute(t, m, v, u, now)
+    return True
+
+
+@njit(cache=True)
+def issue_transfer(t: Any, m: Any, v: Any, lane: int, now: int) -> bool:
+    """Trigger a ready transfer. Returns whether there was one."""
+    if lane == LOAD and work_ahead(m, v, lane, now) >= m.horizon * m.engines:
+        return False
+    u = pick(t, m, v, lane, now)
+    if u < 0:
+        v.lane[lane, TRIED] = v.misc[VERSION]
+        return False
+    mark(t, v, u)
+    enqueue(t, m, v, u, choose_queue(t, m, v, lane), now)
+    return True
+
+
+@njit(cache=True)
+def settle(t: Any, m: Any, v: Any, now: int) -> None:
+    """All that happens of itself by `now`: data move, buffers are freed, units become ready."""
+    changed = False
+    for q in range(len(v.queue)):
+        while v.queue[q, AT] <= now:
+            changed = True
+            if not v.queue[q, ACTIVE]:
+                begin(t, v, q, now)
+                v.queue[q, AT] = FOREVER
+                break
+            u = finish(t, m, v, q, now)
+            i = t.member[t.unit[u, FIRST]]
+            tell(t, m, v, i, v.unit[u, START], now + t.instruction[i, LATENCY])
+            give_back(t, m, v, u, now + t.instruction[i, LATENCY])
+    if changed:
+        share(t, m, v, now)
+    while v.misc[TO_FREE] > 0 and v.free[0, 0] <= now:
+        b = v.free[1, 0]
+        v.misc[TO_FREE] = pop(v.free[0], v.free[1], v.misc[TO_FREE])
+        release(t, v, b)
+    while v.misc[PENDING] > 0 and v.pending[0, 0] <= now:
+        u = v.pending[1, 0]
+        v.misc[PENDING] = pop(v.pending[0], v.pending[1], v.misc[PENDING])
+        lane = t.unit[u, LANE]
+        v.lane[lane, READY_UNITS] = push(
+            v.heap[lane], v.heap[lane], v.lane[lane, READY_UNITS], u, u
+        )
+        v.lane[lane, TRIED] = -1
+
+
+@njit(cache=True)
+def next_time(t: Any, m: Any, v: Any, now: int) -> int:
+    """The next moment at which anything can change."""
+    time = FOREVER
+    if v.misc[PENDING] > 0:
+        time = min(time, v.pending[0, 0])
+    if v.misc[TO_FREE] > 0:
+        time = min(time, v.free[0, 0])
+    for q in range(len(v.queue)):
+        time = min(time, v.queue[q, AT])
+    for lane in range(FIRST_QUEUE):
+        if v.lane[lane, ENGINE_FREE] > now:
+            time = min(time, v.lane[lane, ENGINE_FREE])
+    lock = v.misc[LOCK]
+    if lock >= 0 and v.unit[lock, WAITS] == 0 and v.unit[lock, READY] > now:
+        time = min(time, v.unit[lock, READY])
+    if v.lane[LOAD, READY_UNITS] > 0 and v.lane[LOAD, TRIED] != v.misc[VERSION]:
+        over = work_ahead(m, v, LOAD, now) - m.horizon * m.engines
+        if over >= 0:
+            time = min(time, now + 1 + over // m.engines)
+    return time
+
+
+@njit(cache=True)
+def run(t: Any, m: Any, v: Any) -> bool:
+    """Schedule everythinm. Returns whether it went through."""
+    units = len(v.unit)
+    for u in range(units):
+        if v.unit[u, WAITS] == 0 and not t.unit[u, FOLLOWS]:
+            v.misc[PENDING] = push(v.pending[0], v.pending[1], v.misc[PENDING], 0, u)
+    while v.misc[NEXT_PE] < units and t.unit[v.misc[NEXT_PE], LANE] != TENSOR:
+        v.misc[NEXT_PE] += 1
+    now = 0
+    while True:
+        settle(t, m, v, now)
+        again = True
+        while again:
+            again = False
+            for lane in range(CLASSES):
+                if v.lane[lane, TRIED] == v.misc[VERSION]:
+                    continue
+                if lane < FIRST_QUEUE:
+                    if v.lane[lane, ENGINE_FREE] <= now:
+                        again |= issue_compute(t, m, v, lane, now)
+                elif v.lane[lane, READY_UNITS] > 0:
+                    again |= issue_transfer(t, m, v, lane, now)
+        if v.misc[COUNT] == units and v.misc[TO_FREE] == 0 and v.queue[:, HEAD].max() < 0:
+            return True
+        now = next_time(t, m, v, now)
+        if now == FOREVER:
+            return bool(v.misc[COUNT] == units)
