@@ -6,21 +6,20 @@ hundred does. The shade of a column is the share of its time that was busy.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from isa.memory import FIRST_QUEUE, Engine
 from traces.classes import WorkClass, work_classes
 from traces.coverage import coverage
 from traces.events import WaitCause
 from traces.lanes import Lane, lanes
+from traces.layer_strip import draw_layers, layer_colors, short
 from traces.picture import CLASS_COLORS, COLUMNS, FAINT, INK, RULE, WIDTH, time_axis, title
 from traces.trace import Trace
 from traces.utilization import Utilization, utilization
@@ -28,6 +27,7 @@ from traces.utilization import Utilization, utilization
 Floats = NDArray[np.float64]
 Image = NDArray[np.float64]
 ColorBy = Literal["class", "layer"]
+Place = Literal["outside lower left", "outside lower right"]
 
 _BUSY = "#3b3b3b"
 _CAUSE_COLORS = {
@@ -50,11 +50,14 @@ def timeline(trace: Trace, *, color_by: ColorBy = "class") -> Figure:
     grid = figure.add_gridspec(1, 2, width_ratios=(5, 1.25), wspace=0.02)
     left, right = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     used = _draw_lanes(left, trace, rows, heights, color_by)
-    _draw_parts(right, trace, rows, heights)
+    seen = _draw_parts(right, trace, rows, heights)
     time_axis(left, trace)
     figure.suptitle(title(trace), x=0.012, ha="left", fontsize=12, color=INK, weight="bold")
     if used:
-        _legend(figure, used, f"colour: {color_by}; shade: share of the time that was busy")
+        note = f"colour: {color_by}; shade: share of the time that was busy"
+        _legend(figure, used, note, "outside lower left", 8)
+        parts = [("busy", _BUSY), *((_waited(c), _CAUSE_COLORS[c]) for c in sorted(seen))]
+        _legend(figure, parts, "share of the run", "outside lower right", 3)
     return figure
 
 
@@ -63,7 +66,7 @@ def _draw_lanes(
 ) -> list[tuple[str, str]]:
     """Draw every lane, top down; give the legend: (text, colour) of what occurs."""
     palette, class_of, texts = _palette(trace, color_by)
-    top = _draw_layers(axes, trace, rows) if trace.layers else 0.0
+    top = draw_layers(axes, trace, rows) if trace.layers else 0.0
     ticks, labels = ([-0.5], ["layer"]) if top else ([], [])
     y = 0.0
     for lane, height in zip(rows, heights, strict=True):
@@ -94,16 +97,9 @@ def _palette(trace: Trace, color_by: ColorBy) -> tuple[Image, NDArray[np.int64],
         colors = np.array([to_rgb(CLASS_COLORS[c]) for c in WorkClass])
         return colors, work_classes(trace).astype(np.int64), [c.text for c in WorkClass]
     count = len(trace.layers)
-    colors = np.array([to_rgb(c) for c in _layer_colors(count)] + [to_rgb("#777777")])
+    colors = np.array([to_rgb(c) for c in layer_colors(count)] + [to_rgb("#777777")])
     layer = trace.events.layer.astype(np.int64)
     return colors, np.where(layer < 0, count, layer), [*trace.layers, "no layer"]
-
-
-def _layer_colors(count: int) -> list[Any]:
-    """Neighbours differ in shade, far apart layers in hue."""
-    hues = colormaps["turbo"](np.linspace(0.06, 0.94, max(count, 1)))[:, :3]
-    shade = np.where(np.arange(len(hues)) % 2, 0.72, 1.0)[:, None]
-    return [tuple(c) for c in hues * shade]
 
 
 def _some_layers(
@@ -113,7 +109,7 @@ def _some_layers(
     ticks = np.bincount(class_of, weights=trace.events.busy, minlength=len(palette))
     chosen = np.sort(np.argsort(-ticks, kind="stable")[:most])
     names = [*trace.layers, "no layer"]
-    return [(_short(names[i], 28), _hex(palette[i])) for i in chosen.tolist() if ticks[i]]
+    return [(short(names[i], 28), _hex(palette[i])) for i in chosen.tolist() if ticks[i]]
 
 
 def _hex(rgb: Floats) -> str:
@@ -134,48 +130,15 @@ def _strip(trace: Trace, lane: Lane, class_of: NDArray[np.int64], palette: Image
     return np.asarray(np.clip(hue * alpha + (1 - alpha), 0, 1))
 
 
-def _draw_layers(axes: Axes, trace: Trace, rows: list[Lane]) -> float:
-    """A strip above the lanes: the layer that computes, named where there is room."""
-    e, total, count = trace.events, trace.total_ticks, len(trace.layers)
-    best, layer = np.zeros(COLUMNS), np.full(COLUMNS, -1)
-    engines = [lane for lane in rows if lane.stream < FIRST_QUEUE]
-    for lane in engines or rows:
-        weight = 1.0 if lane.stream == Engine.TENSOR else 0.05
-        for i in np.unique(e.layer[lane.rows]).tolist():
-            mine = lane.rows[e.layer[lane.rows] == i]
-            share = weight * coverage(e.start[mine], e.end[mine], total, COLUMNS)
-            better = (share > best) & (i >= 0)
-            best, layer = np.where(better, share, best), np.where(better, i, layer)
-    layer = _filled_backwards(layer)
-    colors = np.array([*(to_rgb(c) for c in _layer_colors(count)), (1.0, 1.0, 1.0)])
-    pale = 0.45 * colors[layer] + 0.55
-    axes.imshow(pale[None], extent=(0, 1, -0.12, -0.88), aspect="auto", interpolation="nearest")
-    edges = np.flatnonzero(np.diff(layer, prepend=-2, append=-2))
-    for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        room = int((b - a) / COLUMNS * 165)
-        if layer[a] >= 0 and room >= 4:
-            text = _short(trace.layers[layer[a]], room)
-            middle = (a + b) / 2 / COLUMNS
-            axes.text(middle, -0.5, text, ha="center", va="center", fontsize=7, color=INK)
-    return -1.0
+def _waited(cause: WaitCause) -> str:
+    return f"waits: {cause.text.replace('dma', 'DMA')}" if cause else "other gap"
 
 
-def _filled_backwards(layer: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A column in which nothing computes belongs to the layer that is waited for."""
-    known = np.append(np.flatnonzero(layer >= 0), len(layer))
-    following = known[np.searchsorted(known, np.arange(len(layer)))]
-    return np.asarray(np.append(layer, -1)[following], dtype=np.int64)
-
-
-def _short(text: str, room: int) -> str:
-    """A name's end says more than its beginning."""
-    return text if len(text) <= room else "…" + text[len(text) - room + 1 :]
-
-
-def _draw_parts(axes: Axes, trace: Trace, rows: list[Lane], heights: list[float]) -> None:
-    """Beside each track: busy, waiting and on what, done, as shares of the run."""
+def _draw_parts(axes: Axes, trace: Trace, rows: list[Lane], heights: list[float]) -> set[WaitCause]:
+    """Beside each track: busy, waiting and on what, done. Give the causes that occur."""
     found = {u.track: u for u in utilization(trace)}
-    y, seen = 0.0, set()
+    y = 0.0
+    seen: set[WaitCause] = set()
     for lane, height in zip(rows, heights, strict=True):
         u = found.get(lane.name)
         if u is not None and u.total:
@@ -188,16 +151,7 @@ def _draw_parts(axes: Axes, trace: Trace, rows: list[Lane], heights: list[float]
     axes.set_title("busy and waiting", fontsize=9, color=INK, loc="left")
     for side in axes.spines.values():
         side.set_visible(False)
-    shown = [
-        (f"waits: {c.text.replace('dma', 'DMA')}" if c else "other gap", _CAUSE_COLORS[c])
-        for c in sorted(seen)
-    ]
-    parts = [Patch(color=_BUSY, label="busy")]
-    parts += [Patch(color=color, label=text) for text, color in shown]
-    axes.legend(
-        handles=parts, loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize=7.5, ncols=2,
-        frameon=False, handlelength=1.0, columnspacing=1.0, labelspacing=0.3,
-    )  # fmt: skip
+    return seen
 
 
 def _draw_part(axes: Axes, u: Utilization, y: float) -> set[WaitCause]:
@@ -217,9 +171,11 @@ def _draw_part(axes: Axes, u: Utilization, y: float) -> set[WaitCause]:
     return set(u.waiting)
 
 
-def _legend(figure: Figure, entries: list[tuple[str, str]], note: str) -> None:
+def _legend(
+    figure: Figure, entries: list[tuple[str, str]], note: str, place: Place, columns: int
+) -> None:
     handles = [Patch(color=color, label=text) for text, color in entries]
     figure.legend(
-        handles=handles, loc="outside lower left", ncols=min(len(handles), 6), fontsize=8.5,
-        frameon=False, handlelength=1.2, title=note, title_fontsize=8, alignment="left",
+        handles=handles, loc=place, ncols=min(len(handles), columns), fontsize=8.5, frameon=False,
+        handlelength=1.2, columnspacing=1.2, title=note, title_fontsize=8, alignment="left",
     )  # fmt: skip
