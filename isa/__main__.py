@@ -13,7 +13,7 @@ from isa.assembly import assemble, disassemble
 from isa.encoding import from_bytes, to_bytes
 from isa.errors import MalformedError, SystolaError
 from isa.hardware import DEFAULT_TARGET, load_target
-from isa.legality import BUFFERS, check
+from isa.legality import BUFFERS, check, require_legal
 from isa.memory import stream_name, stream_number
 from isa.pages import DOCS, spec_text, stale_pages, write_pages
 from isa.program import BufferKind, Program
@@ -107,6 +107,7 @@ def _check(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     program = assemble(_read(options.file))
     hw = load_target(options.target)
+    require_legal(program, hw)
     state = run_reference(program, hw, np.zeros(program.dram_bytes, np.uint8))
     for buffer in program.buffers:
         if buffer.kind in (BufferKind.OUTPUT, BufferKind.SCRATCH):

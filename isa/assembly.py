@@ -30,6 +30,7 @@ __all__ = ["assemble", "assemble_line", "disassemble", "format_instruction"]
 
 _KINDS = {kind.value: kind for kind in BufferKind}
 _NO_LAYER = -1
+ADDRESS_BITS = 62  # of a DRAM window in a text; whether a device has it is for legality to say
 
 
 def disassemble(program: Program) -> str:
@@ -179,8 +180,9 @@ def _buffer(line: Line, draft: _Draft) -> None:
         line.look_up({"size": None}, option, "A006", "no option of .buffer")
         line.expect("=")
         size = line.integer("a number of bytes")
-    if size < 0 or address < 0:
-        line.refuse("A008", "address and size are not negative", f"{address}, {size}", token)
+    if size < 0 or not 0 <= address <= address + size < 1 << ADDRESS_BITS:
+        found = "it begins below 0 or ends past the window"  # the numbers may have any length
+        line.refuse("A008", f"a buffer lies in a window of 2**{ADDRESS_BITS} bytes", found, token)
     draft.buffers[name] = DramBuffer(name, kind, address, size, dtype, shape)
 
 

@@ -29,6 +29,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _LONGEST_QUOTE = 60
+_INTEGER_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,9 @@ class Line:
                 value = int(token.text, 0)
             except ValueError:
                 self.unexpected(what)
+            if value.bit_length() > _INTEGER_BITS:
+                found = f"one of {value.bit_length()}"
+                self.refuse("A008", f"a number has at most {_INTEGER_BITS} bits", found, token)
             self.take()
             return value
         self.unexpected(what)

@@ -5,6 +5,7 @@ Errors are those of `lexer.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ from isa.spec import (
 )
 from isa.tiles import DMA_DIMS, FREE_DIMS, Column, Dim, DmaTile, Immediate, Tile
 
+_SEMAPHORE = re.compile(r"s[0-9]{1,9}\Z")
 MEMORIES = {m.name.lower(): m for m in Memory}
 DTYPES = {d.text: d for d in DType}
 Buffers = Mapping[str, DramBuffer]
@@ -96,7 +98,7 @@ def _marks(line: Line) -> tuple[tuple[Wait, ...], Signal | None]:
 
 def _semaphore(line: Line) -> int:
     token = line.name("a semaphore such as s3")
-    if token.text[:1] != "s" or not token.text[1:].isdecimal():
+    if not _SEMAPHORE.match(token.text):
         line.refuse("A007", "here stands a semaphore such as s3", repr(token.text), token)
     return int(token.text[1:])
 
@@ -207,6 +209,6 @@ def _immediate(line: Line) -> Immediate:
     value = float(line.take().text)
     with np.errstate(over="ignore"):
         nearest = np.float32(value)
-    if np.isinf(nearest) and not np.isinf(value):
+    if np.isinf(nearest) and token.text not in ("inf", "-inf"):
         line.refuse("A008", "an immediate is an FP32 number", token.text, token)
     return Immediate(int(nearest.view(np.uint32)))

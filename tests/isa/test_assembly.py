@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from isa.assembly import assemble, assemble_line, disassemble, format_instruction
 from isa.dtypes import BF16, FP32, DType
 from isa.errors import MalformedError
+from isa.hardware import load_target
 from isa.instructions.dma import DmaCopy
 from isa.instructions.tensor import MultiplyMoving
+from isa.legality import check
 from isa.memory import DRAM, PSUM, SBUF
 from isa.printing import format_dims
 from isa.program import BufferKind, DramBuffer, Program
@@ -108,6 +111,8 @@ def test_a_comment_may_follow_and_a_semicolon_in_brackets_is_none() -> None:
         ("memset sbuf:fp32[0..1 @0; 1,1,1,1,1], 0", "A008", "line 2, column 25", "5"),
         ("memset sbuf:fp32[0..1 @0; 0], 0", "A008", "line 2, column 1", "dst.num = 0"),
         ("memset sbuf:fp32[0..1 @0; 1], 1e60", "A008", "line 2, column 31", "1e60"),
+        ("memset sbuf:fp32[0..1 @0; 1], -1e999", "A008", "line 2, column 31", "-1e999"),
+        (".buffer x input bf16 [1] @0x4000000000000000", "A008", "line 2, column 9", ""),
         ("memset sbuf:fp32[0..1 @0; 1]", "A009", "line 2, column 29", "none"),
         ("dma_copy dram:fp32[@w; 1], dram:fp32[@w; 1]", "A010", "line 2, column 21", "'w'"),
         (".from 0", "A010", "line 2, column 7", "0"),
@@ -119,8 +124,58 @@ def test_an_error_points_at_its_place(text: str, code: str, at: str, found: str)
     with pytest.raises(MalformedError) as caught:
         assemble(f".stream PE\n{text}\n")
     assert caught.value.code == f"SYS-{code}"
-    assert caught.value.found == found
+    assert caught.value.found == found or not found
     assert caught.value.at == at or not at
+
+
+LINES = st.sampled_from(
+    [
+        "",
+        "; comment [",
+        ".stream PE",
+        ".stream q0",
+        ".from 0",
+        ".from none",
+        '.layer 0 "conv"',
+        '.buffer "x y" input bf16 [1, 3] @0x0 size=7',
+        "nop !s1+1",
+        MATMUL_TEXT,
+        "memset sbuf:fp32[0..1 @0x0; 1], -inf  ?s1>=2",
+        "dma_copy dram:fp32[@w+0x4; 2:3, 64], sbuf:fp32[0..64 @0x0; 2]",
+    ]
+)
+PIECES = st.sampled_from(
+    [*" ;,:.@=+?![]-", "..", ">=", "0x", "9" * 40, "9" * 5000, "٣", "nan", '"']
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(LINES, max_size=4), st.lists(st.tuples(st.integers(0, 300), PIECES), max_size=3))
+def test_damaged_text_is_assembled_or_refused(
+    lines: list[str], damage: list[tuple[int, str]]
+) -> None:
+    text = "\n".join([".buffer w scratch fp32 [64] @0x40", *lines])
+    for place, piece in damage:
+        text = text[:place] + piece + text[place + 1 :]
+    program = assembled_or_refused(text)
+    if program is not None:
+        assert same_program(assemble(disassemble(program)), program)
+        check(program, load_target("inf1"))
+
+
+@given(st.text())
+def test_any_text_is_assembled_or_refused(text: str) -> None:
+    assembled_or_refused(text)
+
+
+def assembled_or_refused(text: str) -> Program | None:
+    """The program, or nothing where the text is refused by a line's error."""
+    try:
+        return assemble(text)
+    except MalformedError as error:
+        places = (error.code.startswith("SYS-A"), error.at.startswith("line "))
+    assert places == (True, True)
+    return None
 
 
 def test_an_instruction_outside_a_stream_is_refused() -> None:
