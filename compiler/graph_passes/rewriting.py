@@ -62,6 +62,8 @@ class Match:
         if array.size == 1:
             return float(array.ravel()[0])
         flat = array.ravel()
+        if flat[0] != flat[-1] or flat[0] != flat[flat.size // 2]:
+            return None  # without reading all of a large one
         return float(flat[0]) if np.all(flat == flat[0]) else None
 
     def is_number(self, value: Value, wanted: float, tolerance: float = 0.0) -> bool:

@@ -17,7 +17,6 @@ from isa.errors import MalformedError
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 OLDEST_OPSET = 7
-_IN_MEMORY = 1 << 30  # bytes; onnx's checker takes larger models only as files
 
 
 @dataclass(frozen=True)
@@ -37,28 +36,36 @@ def read_model(model: str | Path | bytes | onnx.ModelProto) -> Model:
         UnsupportedError: an opset older than 7 or newer than the onnx package (F201, F202).
     """
     folder = Path(model).parent if isinstance(model, str | Path) else None
-    proto = _parse(model)
+    data = _read(model)
+    proto = model if isinstance(model, onnx.ModelProto) else _parse(data or b"", _place(model))
     _check_names(proto.graph)
     opsets = {_domain(entry.domain): entry.version for entry in proto.opset_import}
     _check_opset(opsets)
-    _check_rules(proto, Path(model) if isinstance(model, str | Path) else None)
+    _check_rules(proto, data, Path(model) if isinstance(model, str | Path) else None)
     return Model(proto, opsets, folder)
 
 
-def _parse(model: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
+def _place(model: str | Path | bytes) -> str:
+    return "bytes" if isinstance(model, bytes) else f"file {Path(model).name}"
+
+
+def _read(model: str | Path | bytes | onnx.ModelProto) -> bytes | None:
+    """The serialised model; None for one that is parsed already."""
     if isinstance(model, onnx.ModelProto):
-        return model
-    where = f"file {Path(model).name}" if isinstance(model, str | Path) else "bytes"
+        return None
     try:
-        data = Path(model).read_bytes() if isinstance(model, str | Path) else model
+        return model if isinstance(model, bytes) else Path(model).read_bytes()
     except OSError as error:
         raise MalformedError(
             "SYS-F001",
             "the model file can be read",
             found=error.strerror or str(error),
-            at=where,
+            at=_place(model),
             hint="check the path and its permissions",
         ) from error
+
+
+def _parse(data: bytes, where: str) -> onnx.ModelProto:
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(data)
@@ -141,13 +148,14 @@ def _has_external_data(proto: onnx.ModelProto) -> bool:
     return any(t.data_location == external for t in proto.graph.initializer)
 
 
-def _check_rules(proto: onnx.ModelProto, path: Path | None) -> None:
-    """onnx's own checker; what it cannot see in memory (size, data files) is checked on disk."""
+def _check_rules(proto: onnx.ModelProto, data: bytes | None, path: Path | None) -> None:
+    """onnx's own checker: on the file for external data, else on bytes where there are some."""
     try:
-        if path is not None and (_has_external_data(proto) or proto.ByteSize() >= _IN_MEMORY):
+        typed = _with_output_types(proto)
+        if path is not None and _has_external_data(proto):
             onnx.checker.check_model(str(path))
         else:
-            onnx.checker.check_model(_with_output_types(proto))
+            onnx.checker.check_model(data if data is not None and typed is proto else typed)
     except onnx.checker.ValidationError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise MalformedError(
