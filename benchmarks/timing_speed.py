@@ -131,10 +131,12 @@ def measure(instructions: int, target: str = "inf1") -> dict[str, float]:
     idle_loop(numbers)
     idle = best_of(5, lambda: idle_loop(numbers))
     simulated = best_of(3, lambda: simulate(prepared))
+    counted = prepare(pipeline(instructions, counted=True), hw)
     timing = simulate(prepared)
     return {
         "instructions": n,
         "simulate_per_s": n / simulated,
+        "simulate_counted_per_s": n / best_of(3, lambda: simulate(counted)),
         "prepare_per_s": n / best_of(2, lambda: prepare(program, hw)),
         "ratio_to_idle_loop": simulated / idle,
         "cycles": timing.cycles,
@@ -156,6 +158,8 @@ def main() -> None:
         f"{figures['instructions']:,.0f} instructions, 5 streams, {figures['cycles']:,.0f} cycles"
     )
     print(f"simulate  {figures['simulate_per_s'] / 1e6:6.2f} million instructions/s")
+    counted = figures["simulate_counted_per_s"] / 1e6
+    print(f"  with a semaphore of two signallers {counted:.2f} million instructions/s")
     print(f"prepare   {figures['prepare_per_s'] / 1e6:6.2f} million instructions/s")
     print(f"time over an idle loop of the same length: {figures['ratio_to_idle_loop']:.0f}")
 

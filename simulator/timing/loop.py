@@ -60,15 +60,12 @@ def run(t, c, d, m, v, r, q, count, room):  # type: ignore[no-untyped-def]
     """
     for s in range(v.shape[1]):
         plan(t, m, v, r, s)
-    next_data = FOREVER
+    next_data = next_move(q)
     while True:
-        s, now = 0, FOREVER
-        for k in range(v.shape[1]):
-            at = v[AT, k]
-            if at < now or (at == now and v[REQUEST, k] < v[REQUEST, s]):
-                s, now = k, at
+        s = next_slot(v)
+        now = v[AT, s]
         if len(c):
-            teller = earliest(v)
+            teller = next_teller(v)
             at = v[TELL_AT, teller]
             if at < FOREVER and at <= now and at <= next_data:
                 if not tell(c, m, v, r, count, teller):
@@ -136,7 +133,17 @@ def issue(t, c, m, v, r, q, s, now):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def earliest(v):  # type: ignore[no-untyped-def]
+def next_slot(v):  # type: ignore[no-untyped-def]
+    """The slot that tries first; of several, the one with the oldest request."""
+    s = 0
+    for k in range(1, v.shape[1]):
+        if v[AT, k] < v[AT, s] or (v[AT, k] == v[AT, s] and v[REQUEST, k] < v[REQUEST, s]):
+            s = k
+    return s
+
+
+@compiled
+def next_teller(v):  # type: ignore[no-untyped-def]
     """The slot whose counted signal is due first."""
     s = 0
     for k in range(v.shape[1]):

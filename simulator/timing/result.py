@@ -91,7 +91,8 @@ class Timing:
         """By cause, ticks that a stream stood idle in front of its instructions.
 
         Together with `busy_ticks` they are the time until the stream's last instruction has ended
-        (of PE: until its last matmul has). A wait for a stationary load counts as `WEIGHTS`.
+        (of PE: until its last matmul has). A wait for a stationary load counts as `WEIGHTS` for as
+        long as the load took, and what the load itself waited for beyond that under its cause.
         """
         rows = self.program.rows(stream)
         counts = self.program.tables.rows[rows, KIND] != LOAD
@@ -99,8 +100,15 @@ class Timing:
         port = np.zeros_like(wait)
         if stream < FIRST_QUEUE:
             port = np.where(counts, self.start[rows] - self.ready[rows], 0)
+        cause, idle = self.cause[rows], wait - port
         by_cause = np.zeros(len(Cause), np.int64)
-        np.add.at(by_cause, self.cause[rows], wait - port)
+        held = np.flatnonzero((cause == Cause.WEIGHTS) & (idle > 0))
+        load = self.cause_row[rows][held]
+        late = np.maximum(0, idle[held] - (self.end[load] - self.start[load]))
+        idle[held] -= late
+        why = np.where(self.cause[load] == Cause.NOTHING, Cause.WEIGHTS, self.cause[load])
+        np.add.at(by_cause, why, late)
+        np.add.at(by_cause, cause, idle)
         by_cause[Cause.PORT] += port.sum()
         return {cause: int(by_cause[cause]) for cause in Cause if by_cause[cause]}
 

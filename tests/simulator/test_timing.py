@@ -183,7 +183,9 @@ def test_at_most_one_load_runs_ahead() -> None:
 def test_a_load_that_waits_holds_its_matmul() -> None:
     late = [busy_act(600), Nop(signal=Signal(0))]
     steps = [load(64), multiply(64), load(64, waits=(Wait(0, 1),)), multiply(64)]
-    assert starts(run({PE: steps, ACT: late}), PE) == [0, 16, 840, 856]
+    timing = run({PE: steps, ACT: late})
+    assert starts(timing, PE) == [0, 16, 840, 856]
+    assert timing.waits(PE) == {Cause.WEIGHTS: 32, Cause.SEMAPHORE: 760}
 
 
 # --- activation tables and ports ----------------------------------------------------------------
