@@ -43,7 +43,7 @@ _E4M3_VALUES, _E5M2_VALUES = _small_values(DType.FP8_E4M3), _small_values(DType.
 @njit(cache=True, error_model="numpy")
 def widen(dtype, words, n):  # type: ignore[no-untyped-def]  # numba: int, uint32 [>= n], int
     """Stored elements -> FP32 bits. BF16 is expected shifted up by 16 already."""
-    if dtype == _FP32 or dtype == _TF32 or dtype == _BF16:
+    if dtype in (_FP32, _TF32, _BF16):
         return
     if dtype == _FP16:
         for i in range(n):
@@ -57,7 +57,7 @@ def widen(dtype, words, n):  # type: ignore[no-untyped-def]  # numba: int, uint3
     elif dtype == _INT32:
         for i in range(n):
             words[i] = np.float32(np.uint32(words[i]).view(np.int32)).view(np.uint32)
-    elif dtype == _INT8 or dtype == _INT16:
+    elif dtype in (_INT8, _INT16):
         sign = np.int64(0x80) if dtype == _INT8 else np.int64(0x8000)
         for i in range(n):
             words[i] = np.float32((np.int64(words[i]) ^ sign) - sign).view(np.uint32)
@@ -99,11 +99,11 @@ def narrow(dtype, words, n):  # type: ignore[no-untyped-def]  # as `widen`
 @njit(cache=True, error_model="numpy")
 def _to_integers(dtype, words, n):  # type: ignore[no-untyped-def]
     width = 32
-    if dtype == _INT8 or dtype == _UINT8:
+    if dtype in (_INT8, _UINT8):
         width = 8
-    elif dtype == _INT16 or dtype == _UINT16:
+    elif dtype in (_INT16, _UINT16):
         width = 16
-    signed = dtype == _INT8 or dtype == _INT16 or dtype == _INT32
+    signed = dtype in (_INT8, _INT16, _INT32)
     high = 2.0 ** (width - 1) - 1.0 if signed else 2.0**width - 1.0
     low = -(2.0 ** (width - 1)) if signed else 0.0
     mask = (np.int64(1) << np.int64(width)) - 1

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 MEMORY, DTYPE, SIZE, BASE, PITCH, PARTITIONS, FREE = range(7)
 NUMS, STEPS = 7, 12  # five each, outermost first
 LOW, HIGH = 17, 18  # bytes of the memory between which all elements lie, partitions included
-OPERAND_COLUMNS = 19
+START = 19  # first partition
+OPERAND_COLUMNS = 20
 
 
 class Memories(NamedTuple):
@@ -34,7 +35,7 @@ class Memories(NamedTuple):
 
 
 @njit(cache=True)
-def gather(m, operand, out, shift):  # type: ignore[no-untyped-def]  # numba: Memories, int64 [19], ...
+def gather(m, operand, out, shift):  # type: ignore[no-untyped-def]  # numba: Memories, int64 [20], ...
     """out[i] := element i as stored, zero-extended and shifted up by `shift` bits."""
     memory = operand[MEMORY]
     if operand[SIZE] == 4:
