@@ -22,6 +22,7 @@ from compiler.tiles.view import Factor, View, common_atoms
 from isa.activation.functions import ActivationFunction
 from isa.dtypes import DType
 from isa.hardware import Hardware
+from isa.instructions.tensor import MATMUL_DTYPES
 from isa.kernel import Ap, Buffer, DmaAp, Kernel
 from isa.memory import DRAM, SBUF
 from isa.program import BufferKind
@@ -393,10 +394,27 @@ class Lowering:
             return here
         key = (value.id, Spec(-1, 1))
         if key not in self.copies:
+            if here.dtype not in MATMUL_DTYPES:
+                self.copies[key] = self._spread_by_dma(here, f"{value.name}/replicated")
+                return self.copies[key]
             ones = [d for d, e in enumerate(value.shape) if e == 1]
             row = self.view(value, Spec(ones[0], 1)) if ones else self._on_one_partition(value)
             self.copies[key] = self._spread(row, f"{value.name}/replicated")
         return self.copies[key]
+
+    def _spread_by_dma(self, here: View, name: str) -> View:
+        """Any type: out to DRAM, and back into every partition with a step of 0."""
+        size = math.prod(here.shape) * here.dtype.size_bytes
+        home = self.kernel.dram(name, size, BufferKind.SCRATCH, here.dtype, here.shape)
+        row = dense(home, here.dtype, here.shape)
+        self.dma(row, here)
+        buffer = self.kernel.sbuf(PARTITIONS, size, name)
+        partitions = Factor(PARTITIONS, 1, True)
+        wide = View(
+            buffer, here.dtype, (PARTITIONS, *here.shape), ((partitions,), *row.factors)
+        )
+        self.dma(wide, row.broadcast(wide.shape))
+        return View(buffer, here.dtype, here.shape, row.factors, replicated=True)
 
     def _on_one_partition(self, value: Value) -> View:
         here = self.views[value.id]
