@@ -4,7 +4,7 @@
     prepare.py     program -> tables; semaphores.py and hazards.py work out who waits for whom
     loop.py        the event loop; streams.py, transfers.py and sharing.py are its parts
     result.py      Timing: what happened, as arrays and sums
-    reference.py   the same machine in plain Python, for the tests
+    reference.py   the same machine in plain Python, for the tests; steps.py is what it reads
 
 The model is in `docs/timing.md`.
 """

@@ -15,41 +15,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from isa.activation.functions import FACTS, ActivationFunction, ActivationSet
-from isa.dtypes import SIZE_BY_CODE
-from isa.encoding import decode_all
+from isa.activation.functions import ActivationSet
 from isa.errors import TrapError
-from isa.footprints import main_operand
 from isa.hardware import Hardware
 from isa.memory import FIRST_QUEUE, PSUM, SBUF, Engine
 from isa.program import Program
-from isa.spec import BitsField, Instruction, Role
-from isa.tiles import Column, Immediate
-from isa.timing import WORK_SCALE, dma_work, moves_data, writes_memory
-
-Box = tuple[int, int, int, int, int]
-"""memory, first partition, one past the last, first byte, one past the last"""
-
-
-@dataclass
-class Step:
-    """An instruction and what became of it, in ticks."""
-
-    instruction: Instruction
-    reads: list[Box]
-    writes: list[Box]
-    work: int = 0
-    widest: int = 0
-    traffic: int = 0
-    ready: int = -1
-    start: int = -1
-    end: int = -1
-    visible: int = -1
-
-    @property
-    def moves(self) -> bool:
-        """Whether it is a DMA."""
-        return moves_data(type(self.instruction))
+from isa.timing import WORK_SCALE, writes_memory
+from simulator.timing.steps import Step, needed, steps_of, table_of, touches
 
 
 @dataclass
@@ -96,7 +68,7 @@ class _Machine:
     def __init__(self, programs: list[Program], hw: Hardware) -> None:
         self.hw = hw
         self.streams = [
-            Stream(number, core, _steps(program, number, hw))
+            Stream(number, core, steps_of(program, number, hw))
             for core, program in enumerate(programs)
             for number in sorted(program.streams)
         ]
@@ -172,11 +144,11 @@ class _Machine:
         if step.instruction.mnemonic == "drain" and self.now < stream.done:
             return False
         load = self._table_load(stream, step)
-        seen = all(self.now >= s.visible for s in _needed(stream.steps[: stream.row], step))
+        seen = all(self.now >= s.visible for s in needed(stream.steps[: stream.row], step))
         return self.now >= max(stream.free + load, stream.load_free) and seen
 
     def _table_load(self, stream: Stream, step: Step) -> int:
-        needed = _table(step.instruction)
+        needed = table_of(step.instruction)
         if needed in (ActivationSet.EVERY, stream.table):
             return 0
         return self.hw.ns_to_ticks(self.hw.act_table_load_ns)
@@ -185,7 +157,7 @@ class _Machine:
         pairs = ((PSUM, self.hw.psum_port_shared, (Engine.SCALAR, Engine.VECTOR)),
                  (SBUF, self.hw.sbuf_port_shared, (Engine.VECTOR, Engine.GPSIMD)))  # fmt: skip
         for memory, shared, engines in pairs:
-            if shared and stream.number in engines and _touches(step, memory):
+            if shared and stream.number in engines and touches(step, memory):
                 for other in self.streams:
                     rival = other is not stream and other.number in engines
                     if rival and other.core == stream.core and other.until[memory] > self.now:
@@ -206,12 +178,12 @@ class _Machine:
             stream.load_free = end
         else:
             stream.free = end
-        if _table(step.instruction) is not ActivationSet.EVERY:
-            stream.table = _table(step.instruction)
+        if table_of(step.instruction) is not ActivationSet.EVERY:
+            stream.table = table_of(step.instruction)
         if stream.head is not None:
             self._at(stream.free + self._table_load(stream, stream.head))
         for memory in (SBUF, PSUM):
-            if _touches(step, memory):
+            if touches(step, memory):
                 stream.until[memory] = end
         latency = self.hw.latency(stream.number) if writes_memory(type(step.instruction)) else 0
         self._complete(stream, step, end + latency * self.hw.ticks_per_cycle(stream.number))
@@ -245,7 +217,7 @@ class _Machine:
 
     def _can_begin(self, stream: Stream, step: Step) -> bool:
         start_up = self.hw.ns_to_ticks(self.hw.dma_start_ns) if step.moves else 0
-        seen = all(self.now >= s.visible for s in _needed(stream.steps[: stream.data_row], step))
+        seen = all(self.now >= s.visible for s in needed(stream.steps[: stream.data_row], step))
         return self.now >= max(step.ready + start_up, stream.data_free) and seen
 
     def _finish(self, stream: Stream, step: Step) -> None:
@@ -296,59 +268,3 @@ def _fill(capacity: int, demands: list[int]) -> list[int]:
 def _step(stream: Stream) -> Step:
     assert stream.moving is not None
     return stream.moving
-
-
-def _steps(program: Program, number: int, hw: Hardware) -> list[Step]:
-    words = program.streams[number]
-    steps = [Step(i, _boxes(i, number, False), _boxes(i, number, True)) for i in decode_all(words)]
-    if number >= FIRST_QUEUE:
-        work = dma_work(words, hw)
-        for k, step in enumerate(steps):
-            step.work = int(work.engine_work[k])
-            step.widest = min(int(work.descriptors[k]), hw.dma_engines) * WORK_SCALE
-            moved = int(work.read_bytes[k] + work.written_bytes[k])
-            if moved:
-                step.traffic = int(moved * float(WORK_SCALE) * WORK_SCALE / step.work) + 1
-    return steps
-
-
-def _boxes(instruction: Instruction, number: int, writes: bool) -> list[Box]:
-    """Bounding boxes of what an instruction writes, or reads."""
-    found = []
-    for name, spec in instruction.fields.items():
-        operand = getattr(instruction, name)
-        if isinstance(spec, BitsField) or operand is None or isinstance(operand, Immediate):
-            continue
-        also_read = number >= FIRST_QUEUE and bool(instruction.keeps_result())
-        if (spec.role is Role.RESULT) == writes or (not writes and also_read):
-            found.append(_box(instruction, operand))
-    return found
-
-
-def _box(instruction: Instruction, operand: Any) -> Box:
-    if isinstance(operand, Column):
-        partitions = getattr(instruction, main_operand(type(instruction))).partitions
-        low, high = operand.address, operand.address + int(SIZE_BY_CODE[operand.dtype])
-    else:
-        partitions, low, high = operand.partitions, operand.low, operand.high
-    return int(operand.memory), operand.start, operand.start + partitions, low, high
-
-
-def _needed(earlier: list[Step], step: Step) -> list[Step]:
-    """Earlier steps that write what this one reads."""
-    return [s for s in earlier if any(_overlap(r, w) for r in step.reads for w in s.writes)]
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] == b[0] and a[1] < b[2] and b[1] < a[2] and a[3] < b[4] and b[3] < a[4]
-
-
-def _touches(step: Step, memory: int) -> bool:
-    return any(box[0] == memory for box in (*step.reads, *step.writes))
-
-
-def _table(instruction: Instruction) -> ActivationSet:
-    function = getattr(instruction, "function", None)
-    if not isinstance(function, ActivationFunction):
-        return ActivationSet.EVERY
-    return FACTS[function].group

@@ -13,7 +13,8 @@ from isa.memory import FIRST_QUEUE
 from isa.program import Program
 from isa.timing import WORK_SCALE
 from simulator.timing import Timing, prepare, simulate, simulate_chip
-from simulator.timing.reference import Step, reference
+from simulator.timing.reference import reference
+from simulator.timing.steps import Step
 from simulator.timing.tables import KIND, LOAD, WORK
 from tests.simulator.timing_programs import random_program
 
