@@ -56,6 +56,13 @@ class DmaWork:
     written_bytes: IntColumn
     engine_work: IntColumn
 
+    @property
+    def traffic(self) -> IntColumn:
+        """DRAM bytes that go with an engine-tick, in `WORK_SCALE`-ths, never too few. Shape [n]."""
+        dram = self.read_bytes + self.written_bytes
+        exact = dram * float(WORK_SCALE) * WORK_SCALE / np.maximum(self.engine_work, 1)
+        return np.where(dram > 0, exact.astype(np.int64) + 1, 0)
+
     def alone_ticks(self, hw: Hardware) -> IntColumn:
         """Ticks of the data transfer when no other uses the engines or DRAM. Shape [n]."""
         engines = np.maximum(1, np.minimum(hw.dma_engines, self.descriptors))

@@ -30,8 +30,9 @@ def simulate(program: TimingProgram, hw: Hardware | None = None) -> Timing:
     """When each instruction of a core alone on its chip runs.
 
     Args:
-        hw: the target; that of the program when None. Another one may differ in DMA, DRAM,
-            semaphore and table times only: all else is already in the program's tables.
+        hw: the target; that of the program when None. Another one may differ in DRAM rate, DMA
+            start-up and completion, semaphore latency and table load only: all else is already
+            in the program's tables.
     Raises:
         TrapError: SYS-R010 a deadlock, with its cycle; SYS-R011 a semaphore overflows.
     """

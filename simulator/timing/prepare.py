@@ -11,7 +11,7 @@ from isa.hardware import Hardware
 from isa.memory import FIRST_QUEUE, Engine, stream_name
 from isa.program import Program
 from isa.spec import BY_MNEMONIC
-from isa.timing import WORK_SCALE, WORK_SHIFT, StreamCosts, moves_data
+from isa.timing import WORK_SHIFT, StreamCosts, moves_data
 from simulator.timing.hazards import writers
 from simulator.timing.semaphores import resolve
 from simulator.timing.tables import (
@@ -121,7 +121,7 @@ def _fill_queue(costs: StreamCosts, rows: Ints, dma: Ints, dram: Ints) -> None:
     rows[:, KIND] = _kinds(costs)
     dma[:, WORK] = work.engine_work
     dma[:, WIDEST] = np.minimum(work.descriptors, hw.dma_engines) << WORK_SHIFT
-    dma[:, TRAFFIC] = _traffic(work.read_bytes + work.written_bytes, work.engine_work)
+    dma[:, TRAFFIC] = work.traffic
     dram[:, 0], dram[:, 1] = work.read_bytes, work.written_bytes
     seen = np.where(rows[:, KIND] == TRANSFER, hw.ns_to_ticks(hw.dma_completion_ns), 0)
     rows[:, WRITER] = writers(costs, work.alone_ticks(hw), seen)
@@ -160,9 +160,3 @@ def _rivals(numbers: list[int], hw: Hardware, shared: str, one: Engine, other: E
         a, b = numbers.index(one), numbers.index(other)
         rivals[a], rivals[b] = b, a
     return rivals
-
-
-def _traffic(dram_bytes: Ints, work: Ints) -> Ints:
-    """DRAM bytes in an engine-tick, in WORK_SCALE-ths, never too few."""
-    exact = dram_bytes * float(WORK_SCALE) * WORK_SCALE / np.maximum(work, 1)
-    return np.where(dram_bytes > 0, exact.astype(np.int64) + 1, 0)
