@@ -1,4 +1,4 @@
-"""Which buffers may be taken now: what fits at this moment, and what leaves the frontier able to go on.
+"""Which buffers may be taken now: what fits, and what leaves the frontier able to go on.
 
 Read  `demand.py` for the guard, `list_scheduler.py` for who asks
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from compiler.schedule.costs import LOAD
 from compiler.schedule.demand import QUADRANTS, add, greatest
+from compiler.schedule.inner import inner
 from compiler.schedule.tables import (
     BUFFER,
     BUFFER_END,
@@ -32,7 +31,7 @@ from compiler.schedule.tables import (
 )
 
 
-@njit(cache=True)
+@inner
 def release(t: Any, v: Any, b: int) -> None:
     """The bytes of a buffer are free again."""
     v.buffer[b, RELEASED] = v.misc[COUNT]
@@ -45,7 +44,7 @@ def release(t: Any, v: Any, b: int) -> None:
     v.misc[VERSION] += 1
 
 
-@njit(cache=True)
+@inner
 def reserve(t: Any, m: Any, v: Any, u: int) -> bool:
     """Whether the buffers that the unit takes fit, now and until their turn; they are taken."""
     f = v.misc[FRONTIER]
@@ -65,7 +64,7 @@ def reserve(t: Any, m: Any, v: Any, u: int) -> bool:
     return fits
 
 
-@njit(cache=True)
+@inner
 def fits_now(t: Any, m: Any, v: Any, u: int, b: int, f: int) -> bool:
     """Whether buffer `b` fits for unit `u`."""
     memory = t.buffer[b, MEMORY]
@@ -85,7 +84,7 @@ def fits_now(t: Any, m: Any, v: Any, u: int, b: int, f: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def take(t: Any, v: Any, b: int, f: int, sign: int) -> None:
     """Take a buffer (sign 1), or undo that (-1)."""
     v.buffer[b, TAKEN] = v.misc[COUNT] if sign > 0 else -1
@@ -96,7 +95,7 @@ def take(t: Any, v: Any, b: int, f: int, sign: int) -> None:
             add(v.curve, v.blocks, c, 0, t.buffer[b, FIRST_USE], sign * t.buffer[b, SIZE])
 
 
-@njit(cache=True)
+@inner
 def undo(t: Any, v: Any, u: int) -> None:
     """Give back what `reserve` has just taken for a unit that is not issued after all."""
     for k in range(t.unit[u, BUFFER], t.unit[u, BUFFER_END]):

@@ -1,4 +1,4 @@
-"""Static memory allocation: an address for every box of partitions x bytes x time, none overlapping.
+"""Static memory allocation: addresses for boxes of partitions x bytes x time, none overlapping.
 
 In    `Problem`: small arrays in the domain's words
 Out   an address a box, or None when this solver finds none (there may still be one)

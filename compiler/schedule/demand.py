@@ -5,8 +5,8 @@ unit p of the canonical order, counting also buffers that were taken ahead of it
 its capacity at or after the frontier, the rest can always be run in canonical order: so a buffer is
 taken early only where that stays true.
 
-Values stand in blocks: `blocks[0, c, k]` is the greatest of a block, `blocks[1, c, k]` what is added
-to all of it besides; both a query and an addition touch two partial blocks and whole ones between.
+Values stand in blocks: `blocks[0, c, k]` is the greatest of a block, `blocks[1, c, k]` what is
+added to all of it besides. A query or an addition touches two partial blocks and whole ones.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from compiler.schedule.inner import inner
+
 BLOCK = 128
 QUADRANTS = 4
 CURVES = 2 * QUADRANTS
@@ -24,7 +26,7 @@ CURVES = 2 * QUADRANTS
 
 @njit(cache=True)
 def base_curves(units, memory, q0, q1, size, first, last):  # type: ignore[no-untyped-def]
-    """Bytes live at each unit. Shape [CURVES, units]; a buffer lives from `first` through `last`."""
+    """Bytes live at each unit, [CURVES, units]; a buffer lives from `first` through `last`."""
     curve = np.zeros((CURVES, units + 1), np.int64)
     for b in range(len(size)):
         if first[b] >= 0 and memory[b] >= 0:
@@ -50,7 +52,7 @@ def blocks_of(curve: Any) -> Any:
     return peak
 
 
-@njit(cache=True)
+@inner
 def greatest(curve, blocks, c, begin, end):  # type: ignore[no-untyped-def]
     """The greatest value of a curve in [begin, end), at least 0."""
     most = 0
@@ -68,7 +70,7 @@ def greatest(curve, blocks, c, begin, end):  # type: ignore[no-untyped-def]
     return most
 
 
-@njit(cache=True)
+@inner
 def add(curve, blocks, c, begin, end, amount):  # type: ignore[no-untyped-def]
     """Add to a curve over [begin, end)."""
     p = begin

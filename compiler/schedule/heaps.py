@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from compiler.schedule.inner import inner
 
 
-@njit(cache=True)
+@inner
 def push(keys: Any, items: Any, size: int, key: int, item: int) -> int:
     """Add an entry; returns the new size."""
     at = size
@@ -21,7 +21,7 @@ def push(keys: Any, items: Any, size: int, key: int, item: int) -> int:
     return size + 1
 
 
-@njit(cache=True)
+@inner
 def pop(keys: Any, items: Any, size: int) -> int:
     """Drop the least entry, which stands at index 0; returns the new size."""
     size -= 1

@@ -6,9 +6,9 @@ Out   `State`: units in the order in which they start, with queues, times and li
 
 "First" is canonical order within a window; ACT passes over a unit that would switch its table while
 another waits with the table that is loaded. A unit is issued only when the buffers that it takes
-fit now, and, if it is ahead of the frontier (the first unit of the canonical order that has not been
-issued), when they leave room for all that the canonical order needs up to their own turn there. So
-the frontier can always go on, and the scheduler never locks up.
+fit now, and, if it is ahead of the frontier (the first unit of the canonical order that has not
+been issued), when they leave room for all that the canonical order needs up to their own turn
+there. So the frontier can always go on, and the scheduler never locks up.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numba import njit
 from compiler.schedule.admission import release, reserve, undo
 from compiler.schedule.costs import CLASSES, LOAD, PSUM_PORT, SBUF_PORT
 from compiler.schedule.heaps import pop, push
+from compiler.schedule.inner import inner
 from compiler.schedule.tables import (
     ACTIVE,
     AT,
@@ -74,7 +75,7 @@ TENSOR, SCALAR, VECTOR, GPSIMD = (
 )
 
 
-@njit(cache=True)
+@inner
 def arrive(t: Any, v: Any, u: int, time: int) -> None:
     """One of the unit's edges is met at `time`."""
     v.unit[u, READY] = max(v.unit[u, READY], time)
@@ -83,7 +84,7 @@ def arrive(t: Any, v: Any, u: int, time: int) -> None:
         v.misc[PENDING] = push(v.pending[0], v.pending[1], v.misc[PENDING], v.unit[u, READY], u)
 
 
-@njit(cache=True)
+@inner
 def tell(t: Any, m: Any, v: Any, i: int, start: int, visible: int) -> None:
     """Instruction `i` has its times: its successors hear of it."""
     for e in range(t.instruction[i, EDGE], t.instruction[i, EDGE_END]):
@@ -97,7 +98,7 @@ def tell(t: Any, m: Any, v: Any, i: int, start: int, visible: int) -> None:
     v.misc[LATEST] = max(v.misc[LATEST], visible)
 
 
-@njit(cache=True)
+@inner
 def give_back(t: Any, m: Any, v: Any, u: int, visible: int) -> None:
     """The unit's buffers have one use less; those without any are freed when it has ended."""
     for k in range(t.unit[u, BUFFER], t.unit[u, BUFFER_END]):
@@ -108,7 +109,7 @@ def give_back(t: Any, m: Any, v: Any, u: int, visible: int) -> None:
             v.misc[TO_FREE] = push(v.free[0], v.free[1], v.misc[TO_FREE], v.buffer[b, END], b)
 
 
-@njit(cache=True)
+@inner
 def mark(t: Any, v: Any, u: int) -> None:
     """The unit is issued: it stands next in the order; the frontier moves on."""
     v.unit[v.misc[COUNT], NTH] = u
@@ -131,7 +132,7 @@ def mark(t: Any, v: Any, u: int) -> None:
         v.misc[VERSION] += 1
 
 
-@njit(cache=True)
+@inner
 def start_of(t: Any, m: Any, v: Any, u: int, now: int) -> int:
     """When a compute unit would start if it were taken now."""
     lane, time = t.unit[u, LANE], now
@@ -144,7 +145,7 @@ def start_of(t: Any, m: Any, v: Any, u: int, now: int) -> int:
     return time
 
 
-@njit(cache=True)
+@inner
 def run_compute(t: Any, m: Any, v: Any, u: int, now: int) -> None:
     """Issue a unit of a sequencer and work out its times."""
     lane = t.unit[u, LANE]
@@ -179,7 +180,7 @@ def run_compute(t: Any, m: Any, v: Any, u: int, now: int) -> None:
     give_back(t, m, v, u, visible)
 
 
-@njit(cache=True)
+@inner
 def pick(t: Any, m: Any, v: Any, lane: int, now: int) -> int:
     """The ready unit that the engine takes now, its buffers taken; -1 for none."""
     heap, looked = v.heap[lane], 0
@@ -214,7 +215,7 @@ def pick(t: Any, m: Any, v: Any, lane: int, now: int) -> int:
     return best
 
 
-@njit(cache=True)
+@inner
 def issue_compute(t: Any, m: Any, v: Any, lane: int, now: int) -> bool:
     """Let an idle sequencer take a unit. Returns whether it did."""
     u = -1
@@ -232,7 +233,7 @@ def issue_compute(t: Any, m: Any, v: Any, lane: int, now: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def issue_transfer(t: Any, m: Any, v: Any, lane: int, now: int) -> bool:
     """Trigger a ready transfer. Returns whether there was one."""
     if lane == LOAD and work_ahead(m, v, lane, now) >= m.horizon * m.engines:
@@ -246,7 +247,7 @@ def issue_transfer(t: Any, m: Any, v: Any, lane: int, now: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def settle(t: Any, m: Any, v: Any, now: int) -> None:
     """All that happens of itself by `now`: data move, buffers are freed, units become ready."""
     changed = False
@@ -277,7 +278,7 @@ def settle(t: Any, m: Any, v: Any, now: int) -> None:
         v.lane[lane, TRIED] = -1
 
 
-@njit(cache=True)
+@inner
 def next_time(t: Any, m: Any, v: Any, now: int) -> int:
     """The next moment at which anything can change."""
     time = FOREVER
@@ -298,6 +299,15 @@ def next_time(t: Any, m: Any, v: Any, now: int) -> int:
         if over >= 0:
             time = min(time, now + 1 + over // m.engines)
     return time
+
+
+@inner
+def quiet(v: Any) -> bool:
+    """Whether no transfer is under way or triggered."""
+    working = 0
+    for q in range(len(v.queue)):
+        working += v.queue[q, HEAD] >= 0
+    return working == 0
 
 
 @njit(cache=True)
@@ -323,7 +333,7 @@ def run(t: Any, m: Any, v: Any) -> bool:
                         again |= issue_compute(t, m, v, lane, now)
                 elif v.lane[lane, READY_UNITS] > 0:
                     again |= issue_transfer(t, m, v, lane, now)
-        if v.misc[COUNT] == units and v.misc[TO_FREE] == 0 and v.queue[:, HEAD].max() < 0:
+        if v.misc[COUNT] == units and v.misc[TO_FREE] == 0 and quiet(v):
             return True
         now = next_time(t, m, v, now)
         if now == FOREVER:

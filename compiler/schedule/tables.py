@@ -47,7 +47,7 @@ OCCUPANCY, LATENCY, LOADS, EDGE, EDGE_END = range(5)
 # Columns of Tables.edge.
 TO, COST = range(2)
 # Columns of Tables.buffer: memory (0 SBUF, 1 PSUM, -1 neither), quadrants of partitions [Q0, Q1),
-# bytes a partition, first and last unit of the canonical order that touch it (-1 none), how many do.
+# bytes a partition, first and last unit of the canonical order that touch it (-1 none), how many.
 MEMORY, Q0, Q1, SIZE, FIRST_USE, LAST_USE, USERS = range(7)
 # Rows of Tables.limit: bytes a partition, of SBUF and of PSUM: all; for what is taken ahead of the
 # frontier; the same for loads far ahead.
@@ -82,9 +82,9 @@ class Machine(NamedTuple):
     horizon: int  # ticks of DMA work under way past which loads are held back
 
 
-# Columns of State.unit: edges still open; when all that it waits for is there; whether it is issued;
-# the unit behind it in its queue; its trigger; start; queue. NTH is no fact of the row's unit: it is
-# the unit issued as the row's number says.
+# Columns of State.unit: edges still open; when all that it waits for is there; whether it is
+# issued; the unit behind it in its queue; its trigger; start; queue. NTH is no fact of the row's
+# unit: row k holds the unit that was issued k-th.
 WAITS, READY, ISSUED, NEXT, TRIGGER, START, QUEUE, NTH = range(8)
 # Columns of State.buffer: units that have still to touch it; end of the uses so far; units issued
 # when it was taken (-1 before), and when it was given back.
@@ -96,9 +96,9 @@ READY_UNITS, TRIED, ENGINE_FREE, PSUM_UNTIL, SBUF_UNTIL, QUEUE_FIRST, QUEUE_COUN
 # whether data move; next event; end of the last transfer; work left of the one under way as of
 # SINCE, at RATE; work triggered and not begun.
 HEAD, TAIL, LAST_TRIGGER, ACTIVE, AT, QUEUE_FREE, LEFT, SINCE, RATE, QUEUED = range(10)
-# Places of State.misc: units issued; the frontier; changes so far; the PE unit that PE is held for
-# (-1); the next PE unit in order; when the weights are in the array; start of the last matmul; table
-# set loaded; latest completion; sizes of the heaps `pending` and `free`.
+# Places of State.misc: units issued; the frontier; changes so far; the PE unit that PE is held
+# for (-1); the next PE unit in order; when the weights are in the array; start of the last matmul;
+# table set loaded; latest completion; sizes of the heaps `pending` and `free`.
 (
     COUNT,
     FRONTIER,

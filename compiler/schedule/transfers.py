@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from compiler.schedule.costs import LOAD
+from compiler.schedule.inner import inner
 from compiler.schedule.tables import (
     ACTIVE,
     AT,
@@ -37,7 +36,7 @@ from compiler.schedule.tables import (
 from isa.timing import WORK_SHIFT
 
 
-@njit(cache=True)
+@inner
 def choose_queue(t: Any, m: Any, v: Any, lane: int) -> int:
     """The queue for the next transfer of a class.
 
@@ -60,7 +59,7 @@ def choose_queue(t: Any, m: Any, v: Any, lane: int) -> int:
     return best
 
 
-@njit(cache=True)
+@inner
 def enqueue(t: Any, m: Any, v: Any, u: int, q: int, now: int) -> None:
     """Trigger unit `u` on queue `q`."""
     v.unit[u, QUEUE] = q
@@ -75,7 +74,7 @@ def enqueue(t: Any, m: Any, v: Any, u: int, q: int, now: int) -> None:
     v.queue[q, TAIL] = u
 
 
-@njit(cache=True)
+@inner
 def begin(t: Any, v: Any, q: int, now: int) -> None:
     """The data of the queue's first transfer start to move."""
     u = v.queue[q, HEAD]
@@ -89,7 +88,7 @@ def begin(t: Any, v: Any, q: int, now: int) -> None:
     v.unit[u, START] = now
 
 
-@njit(cache=True)
+@inner
 def finish(t: Any, m: Any, v: Any, q: int, now: int) -> int:
     """The queue's first transfer has ended; returns its unit."""
     u = v.queue[q, HEAD]
@@ -103,7 +102,7 @@ def finish(t: Any, m: Any, v: Any, q: int, now: int) -> int:
     return u
 
 
-@njit(cache=True)
+@inner
 def share(t: Any, m: Any, v: Any, now: int) -> None:
     """New rates for what is under way, and new times of endinm."""
     queues = len(v.queue)
@@ -144,7 +143,7 @@ def share(t: Any, m: Any, v: Any, now: int) -> None:
             v.queue[q, AT] = now + max(1, -(-v.queue[q, LEFT] // v.queue[q, RATE]))
 
 
-@njit(cache=True)
+@inner
 def work_ahead(m: Any, v: Any, lane: int, now: int) -> int:
     """Engine time that the transfers of a class still need."""
     total = 0

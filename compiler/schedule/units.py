@@ -30,9 +30,13 @@ Ints = NDArray[np.int64]
 ORDER, RESULT, SIGNAL = 0, 1, 2
 """What an edge costs: nothing (the stream's own order), the latency of the result, a semaphore."""
 
-PRIVATE = frozenset(
-    ["activation_reduce", "act_read_accumulator", "tensor_scalar_reduce", "dropout", "rng", "set_rng_seed", "stream_shuffle", "tensor_copy_dynamic_src", "tensor_copy_dynamic_dst", "nop", "sem_clear", "reg_move", "reg_alu", "reg_load", "reg_store", "branch", "drain", "notify"]
-)
+# fmt: off
+PRIVATE = frozenset((
+    "activation_reduce", "act_read_accumulator", "tensor_scalar_reduce", "dropout", "rng",
+    "set_rng_seed", "stream_shuffle", "tensor_copy_dynamic_src", "tensor_copy_dynamic_dst", "nop",
+    "sem_clear", "reg_move", "reg_alu", "reg_load", "reg_store", "branch", "drain", "notify",
+))
+# fmt: on
 """Kinds that always touch registers of their engine; those with a `reduce` field do so at times."""
 
 
