@@ -204,7 +204,7 @@ def _group(lane, loads, written, start, preds, buffers):  # type: ignore[no-unty
 @njit(cache=True)
 def _keys(lane, unit, source, target, count):  # type: ignore[no-untyped-def]
     """Where each unit wants to stand: its first instruction, loads in front of their first use."""
-    far = len(lane)
+    far = 2 * len(lane) + 2
     own = np.full(count, far, np.int64)
     for i in range(len(lane)):
         own[unit[i]] = min(own[unit[i]], i)
