@@ -12,8 +12,7 @@ from isa.instructions.tensor import LoadStationary, MultiplyMoving
 from isa.memory import Engine
 from isa.order import Events
 from isa.program import Program
-from isa.spec import TileField
-from isa.verify.accesses import Ints
+from isa.verify.accesses import Ints, Runs
 from isa.verify.bounds import Rows
 from isa.verify.faults import Fault, place
 from isa.verify.walk import Groups
@@ -21,8 +20,9 @@ from isa.verify.walk import Groups
 WIDE = (int(DType.FP32), int(DType.TF32))
 
 
-def groups_of(rows: Rows) -> Groups:
-    """The part that each row plays in accumulation groups."""
+def groups_of(rows: Rows, runs: Runs) -> Groups:
+    """The part that each row plays in accumulation groups. A tile is the bytes that it covers: how
+    its dimensions are written down makes no difference."""
     role = np.zeros(len(rows.words), dtype=np.int8)
     stop = np.zeros(len(rows.words), dtype=np.bool_)
     tile = np.full(len(rows.words), -1, dtype=np.int64)
@@ -31,10 +31,10 @@ def groups_of(rows: Rows) -> Groups:
         columns = Columns(rows.words[at], MultiplyMoving)
         role[at] = np.where(columns.start, 2, 1)
         stop[at] = columns.stop
-        spec = MultiplyMoving.fields["dst"]
-        assert isinstance(spec, TileField)
-        operand = rows.words[at, spec.word : spec.word + 3]
-        tile[at] = np.unique(operand, axis=0, return_inverse=True)[1].reshape(-1)
+        write = runs.first[at + 1] - 1  # an instruction's writes come last
+        place = (runs.start, runs.partitions, runs.base, runs.size)
+        key = [*(column[write] for column in place), *runs.steps[write].T, *runs.nums[write].T]
+        tile[at] = np.unique(np.stack(key, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     return Groups(role, stop, tile)
 
 

@@ -96,7 +96,7 @@ def _walked(
     cells = cells_of(runs, spaces, bounds)
     starts = np.array([rows.first[rows.streams.index(s)] for s in events.streams], dtype=np.int64)
     row = events.row + np.repeat(starts, np.diff(events.first))
-    found = walk(order, row, runs, cells, groups_of(rows))
+    found = walk(order, row, runs, cells, groups_of(rows, runs))
     report = Report(program, order, cells, spaces)
     yield from report.faults(found)
     yield from report.unwritten_outputs(found)

@@ -95,6 +95,22 @@
   matmul psum:fp32[0..64 @0x0; 4], sbuf:bf16[0..128 @0x100; 4]                    ; error
   matmul psum:fp32[0..64 @0x0; 8], sbuf:bf16[0..128 @0x100; 8], stop
 
+; === the same bytes with other dimensions
+; expect sound
+.stream PE
+  load_stationary sbuf:bf16[0..128 @0x0; 64]
+  matmul psum:fp32[0..64 @0x0; 64], sbuf:bf16[0..128 @0x100; 64], start
+  matmul psum:fp32[0..64 @0x0; 8, 8], sbuf:bf16[0..128 @0x100; 8:16, 8]
+  matmul psum:fp32[0..64 @0x0; 8:1, 8:8], sbuf:bf16[0..128 @0x100; 64], stop
+
+; === as many elements, other bytes
+; expect SYS-V055 SYS-V050
+.stream PE
+  load_stationary sbuf:bf16[0..128 @0x0; 64]
+  matmul psum:fp32[0..64 @0x0; 8], sbuf:bf16[0..128 @0x100; 8], start             ; error
+  matmul psum:fp32[0..64 @0x0; 8:2], sbuf:bf16[0..128 @0x100; 8]                  ; error
+  matmul psum:fp32[0..64 @0x0; 8], sbuf:bf16[0..128 @0x100; 8], stop
+
 ; === a matmul before any stationary tile
 ; expect SYS-V060
 .stream PE
