@@ -75,6 +75,8 @@ class Lowering:
     halos: dict[int, Halo] = field(default_factory=dict)
     fills: dict[int, float] = field(default_factory=dict)
     haloed: set[int] = field(default_factory=set)
+    parts: dict[int, tuple[Value, int, int]] = field(default_factory=dict)
+    joined: set[int] = field(default_factory=set)  # parts made in place
     outside: dict[int, View] = field(default_factory=dict)  # values still in DRAM, by id
     constant_data: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     load: Load = field(default_factory=Load)
@@ -115,6 +117,10 @@ class Lowering:
     def produce(self, value: Value, spec: Spec, dtype: DType | None = None) -> View:
         """The view of a value about to be computed, with the halo that its readers want."""
         halo, fill = self.halos.get(value.id), self.fills.get(value.id, 0.0)
+        part = self._part_of_whole(value, spec) if not halo and dtype is None else None
+        if part is not None:
+            self.views[value.id] = part
+            return part
         made = self.allocate(
             value.shape, dtype or device_dtype(value.dtype), spec, value.name, halo, fill
         )
@@ -122,6 +128,22 @@ class Lowering:
             self.haloed.add(value.id)
         self.views[value.id] = made
         return made
+
+    def _part_of_whole(self, value: Value, spec: Spec) -> View | None:
+        """Where the value lies in the concatenation that it is part of, if it can be made there."""
+        place = self.parts.get(value.id)
+        if place is None:
+            return None
+        whole, axis, at = place
+        if whole.id in self.outside or whole.dtype != value.dtype:
+            return None
+        if whole.id not in self.views:
+            self.produce(whole, whole_spec(whole, spec, axis))
+        part = self.views[whole.id].slice(axis, at, value.shape[axis])
+        if part is None or not lies_so(part, spec):
+            return None
+        self.joined.add(value.id)
+        return part
 
     def produce_like(self, value: Value, like: View) -> View:
         """The view of a value about to be computed, with the partition factors of another."""
@@ -458,6 +480,13 @@ class Lowering:
             self.copy(moved, here)
             self.copies[key] = moved
         return self.copies[key]
+
+
+def whole_spec(whole: Value, part: Spec, axis: int) -> Spec:
+    """The layout of a concatenation whose part has layout `part`."""
+    if part.dim == axis:
+        return Spec.of(whole.shape, axis)
+    return Spec(part.dim, part.block)
 
 
 def lies_so(view: View, spec: Spec) -> bool:

@@ -23,6 +23,7 @@ from compiler.lowering.movement import (
     lower_reshape,
     lower_slice,
     lower_transpose,
+    store_part,
 )
 from compiler.lowering.products import lower_product
 from compiler.lowering.reduce import lower_reduce
@@ -106,14 +107,41 @@ def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
     inputs = {v.name: _load_input(lo, v, readers.get(v.id, [])) for v in graph.inputs}
     outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
     _keep_outside(lo, outputs, readers)
+    lo.parts = _parts(graph)
     for members in group(graph, fuse):
         lo.kernel.set_layer(_layer(members.anchor))
         _lower_group(lo, members, wanted)
+        _store_finished(lo, members)
     for v in graph.outputs:
         if v.id not in lo.outside:
             lo.kernel.set_layer(v.name)
             lo.dma(dense(outputs[v.name], device_dtype(v.dtype), v.shape), lo.views[v.id])
     return Lowered(lo.kernel.virtual(), lo.constant_data, inputs, outputs)
+
+
+def _parts(graph: Graph) -> dict[int, tuple[Value, int, int]]:
+    """Value id -> (concatenation, axis, first position) of the values that are part of just one."""
+    found: dict[int, tuple[Value, int, int]] = {}
+    twice: set[int] = set()
+    for node in graph.nodes:
+        if node.op != "concat":
+            continue
+        at, axis = 0, int(node.attrs["axis"])  # type: ignore[arg-type]
+        for v in node.inputs:
+            if v.id in found:
+                twice.add(v.id)
+            found[v.id] = (node.output, axis, at)
+            at += v.shape[axis]
+    return {v: place for v, place in found.items() if v not in twice and v not in graph.constants}
+
+
+def _store_finished(lo: Lowering, members: Group) -> None:
+    """Parts of a graph output go to DRAM as soon as they are made."""
+    for node in members.nodes:
+        for v in node.outputs:
+            place = lo.parts.get(v.id)
+            if place is not None and place[0].id in lo.outside and v.id in lo.views:
+                store_part(lo, v, *place)
 
 
 def _layer(node: Node) -> str:

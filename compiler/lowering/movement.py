@@ -90,11 +90,12 @@ def lower_concat(lo: Lowering, node: Node, spec: Spec) -> None:
     if out.id in lo.outside:
         _store_parts(lo, node, axis)
         return
-    made = lo.produce(out, spec)
-    if not all(_engines_can_copy(lo, made, v, axis, at) for v, at in _places(node, axis)):
+    made = lo.views.get(out.id) or lo.produce(out, spec)
+    rest = [(v, at) for v, at in _places(node, axis) if v.id not in lo.joined]
+    if not all(_engines_can_copy(lo, made, v, axis, at) for v, at in rest):
         _join_in_dram(lo, made, node, axis)
         return
-    for value, at in _places(node, axis):
+    for value, at in rest:
         copy_into(lo, made, value, axis, at)
 
 
@@ -140,12 +141,17 @@ def _join_in_dram(lo: Lowering, made: View, node: Node, axis: int) -> None:
 
 def _store_parts(lo: Lowering, node: Node, axis: int) -> None:
     """The parts of a graph output, each stored where it belongs: the whole is never on chip."""
-    at = 0
-    for value in node.inputs:
-        target = lo.outside[node.output.id].slice(axis, at, value.shape[axis])
-        assert target is not None, "a dense tensor can be cut anywhere"
-        lo.dma(target, lo.views[value.id])
-        at += value.shape[axis]
+    for value, at in _places(node, axis):
+        if value.id not in lo.joined:
+            store_part(lo, value, node.output, axis, at)
+
+
+def store_part(lo: Lowering, value: Value, whole: Value, axis: int, at: int) -> None:
+    """Store one part of a graph output."""
+    target = lo.outside[whole.id].slice(axis, at, value.shape[axis])
+    assert target is not None, "a dense tensor can be cut anywhere"
+    lo.dma(target, lo.views[value.id])
+    lo.joined.add(value.id)
 
 
 def copy_into(lo: Lowering, dst: View, value: Value, axis: int, at: int) -> None:
