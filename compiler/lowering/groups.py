@@ -16,6 +16,7 @@ from compiler.graph.graph import Graph, Node, Value
 from compiler.lowering.expression import SUPPORTED
 
 ANCHORS = frozenset({"matmul", "conv", "conv_transpose"})
+MOVES = frozenset({"reshape", "transpose", "slice", "broadcast_to"})
 WINDOW = 200
 """Nodes behind the anchor that may still join it."""
 
@@ -100,24 +101,31 @@ def _followers(
 
 
 def _ordered(groups: list[Group]) -> list[Group]:
-    """Topological order; among those ready, the one whose first node comes first."""
+    """Topological order; among those ready, the one whose first node comes first.
+
+    A movement counts as standing right behind what it moves: what it makes can then be used, and
+    its operand forgotten, at once.
+    """
     owner = {v.id: g for g, gr in enumerate(groups) for n in gr.nodes for v in n.outputs}
     waits: list[set[int]] = []
     readers: dict[int, list[int]] = {}
+    place: list[tuple[int, int]] = []
     for g, gr in enumerate(groups):
         before = {owner[v.id] for n in gr.nodes for v in n.inputs if v.id in owner} - {g}
         waits.append(before)
+        moves = gr.anchor.op in MOVES and before and max(before) < g
+        place.append((max(place[b][0] for b in before) if moves else g, g))
         for b in before:
             readers.setdefault(b, []).append(g)
-    ready = [g for g, w in enumerate(waits) if not w]
+    ready = [place[g] for g, w in enumerate(waits) if not w]
     heapq.heapify(ready)
     order = []
     while ready:
-        g = heapq.heappop(ready)
+        _, g = heapq.heappop(ready)
         order.append(groups[g])
         for r in readers.get(g, []):
             waits[r].discard(g)
             if not waits[r]:
-                heapq.heappush(ready, r)
+                heapq.heappush(ready, place[r])
     assert len(order) == len(groups), "groups depend on each other in a circle"
     return order

@@ -95,7 +95,7 @@ def _same(node: Node, value: Value, wanted: Wishes, size: float) -> dict[Spec, f
     shift = len(node.output.shape) - len(value.shape)
     for spec, weight in wanted[node.output.id].items():
         d = spec.dim - shift
-        if d >= 0 and (value.shape[d] > 1 or weight < 0):
+        if d >= 0 and (value.shape[d] > 1 or value.shape == node.output.shape or weight < 0):
             block = min(spec.block, value.shape[d])
             out[Spec(d, block)] = out.get(Spec(d, block), 0.0) + weight * 0.9
     return out
