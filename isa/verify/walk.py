@@ -88,15 +88,14 @@ def _walk(  # type: ignore[no-untyped-def]
     partitions, bits, ranks, class_of, classes, psum_cell, dram_cell, role, stop, tile,
     writer, reader, group, findings,
 ):  # fmt: skip
-    """The loop over instructions, accesses, runs and cells. What it calls for a cell is inlined and
-    gets its arrays one by one: a call, or a tuple of arrays, counts a reference to each array, at
-    several times the price of the check itself."""
+    """The loop over instructions, accesses, runs and cells. The usual case, no finding and at most
+    one reader, is written out; anything else is called, which costs ten times as much."""
     table = np.full((64, clocks.shape[1]), -1, dtype=np.int32)
     spare = np.arange(63, -1, -1)  # rows of the table that are free, a stack
     spares, count, dram_piece = 64, 0, dram_cell // classes
     for at in range(len(sequence)):
         i = sequence[at]
-        r, clock = row[i], clocks[i]
+        r, k, clock = row[i], stream[i], clocks[i]
         for a in range(access_first[r], access_first[r + 1]):
             low_class = class_of[start[a]]
             width = class_of[start[a] + partitions[a]] - low_class
@@ -109,26 +108,38 @@ def _walk(  # type: ignore[no-untyped-def]
                     width = stride = end - cell
                 while cell < end:
                     for c in range(cell, cell + width):
+                        w, q = writer[c], reader[c]
+                        usual = w < 0 or stream[w] == k or clock[stream[w]] > w - first[stream[w]]
+                        if q != -1:
+                            usual &= q >= 0 and (
+                                stream[q] == k or clock[stream[q]] > q - first[stream[q]]
+                            )
                         in_psum = psum_cell <= c < dram_cell
                         if is_write[a]:
-                            count, spares = _write(
-                                c, i, stream, first, clock, writer, reader, table, spare, spares,
-                                findings, count,
-                            )  # fmt: skip
+                            if usual:
+                                writer[c], reader[c] = i, -1
+                            else:
+                                count, spares = _write(
+                                    c, i, stream, first, clock, writer, reader, table, spare,
+                                    spares, findings, count,
+                                )  # fmt: skip
                             if in_psum:
                                 count = _write_group(
                                     c, c - psum_cell, i, row, role, stop, tile, group,
                                     findings, count,
                                 )  # fmt: skip
                             continue
-                        if spares == 0:
-                            table, spare = _grown(table)
-                            spares = len(spare) // 2
                         if role[r] == 0:
-                            if writer[c] < 0:
+                            if w < 0:
                                 count = _note(findings, count, 1, -1, i, c)
                             elif in_psum and group[c - psum_cell] >= 0:
                                 count = _note(findings, count, 4, group[c - psum_cell], i, c)
+                        if usual:
+                            reader[c] = i  # what comes after i comes after q
+                            continue
+                        if spares == 0:
+                            table, spare = _grown(table)
+                            spares = len(spare) // 2
                         count, spares = _read(
                             c, i, stream, first, clock, writer, reader, table, spare, spares,
                             findings, count,
@@ -140,14 +151,14 @@ def _walk(  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _races(earlier, i, stream, first, clock):  # type: ignore[no-untyped-def]
     """Whether nothing orders an access of id `earlier` before id i, whose clock is given."""
     s = stream[earlier]
     return s != stream[i] and clock[s] <= earlier - first[s]
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _read(  # type: ignore[no-untyped-def]
     c, i, stream, first, clock, writer, reader, table, spare, spares, findings, count
 ):
@@ -168,7 +179,7 @@ def _read(  # type: ignore[no-untyped-def]
     return count, spares
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _write(  # type: ignore[no-untyped-def]
     c, i, stream, first, clock, writer, reader, table, spare, spares, findings, count
 ):
@@ -192,7 +203,7 @@ def _write(  # type: ignore[no-untyped-def]
     return count, spares
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _write_group(c, at, i, row, role, stop, tile, group, findings, count):  # type: ignore[no-untyped-def]
     """Write PSUM cell c, entry `at` of the groups: against the accumulation group it is in."""
     r, opened = row[i], group[at]
@@ -222,7 +233,7 @@ def _grown(table):  # type: ignore[no-untyped-def]
     return grown, spare
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _note(findings, count, kind, a, b, cell):  # type: ignore[no-untyped-def]
     """Enter a finding unless it repeats the one in front or the table is full."""
     if count > 0:
