@@ -17,15 +17,25 @@ from traces.occupancy import banks_in_use, bytes_in_use, dram_rate
 from traces.picture import CLASS_COLORS, COLUMNS, INK, RULE, WIDTH, time_axis, title
 from traces.trace import Trace
 
+HEIGHT = 7.2  # inches
+
 
 def occupancy(trace: Trace) -> Figure:
     """The figure of `plot_occupancy`."""
-    figure = Figure(figsize=(WIDTH, 7.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     first, second, third = figure.subplots(3, 1, sharex=True)
+    draw_occupancy((first, second, third), trace)
+    figure.suptitle(title(trace), x=0.012, ha="left", fontsize=12, color=INK, weight="bold")
+    return figure
+
+
+def draw_occupancy(panels: tuple[Axes, Axes, Axes], trace: Trace) -> None:
+    """Draw SBUF, PSUM and DRAM, a panel each; the last carries the time axis."""
+    first, second, third = panels
     _draw_memory(first, trace)
     _draw_banks(second, trace)
     _draw_dram(third, trace)
-    for axes in (first, second, third):
+    for axes in panels:
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         axes.grid(axis="y", color=RULE, linewidth=0.6)
@@ -33,8 +43,6 @@ def occupancy(trace: Trace) -> Figure:
         axes.set_ylim(bottom=0)
         axes.tick_params(labelsize=8)
     time_axis(third, trace)
-    figure.suptitle(title(trace), x=0.012, ha="left", fontsize=12, color=INK, weight="bold")
-    return figure
 
 
 def _draw_memory(axes: Axes, trace: Trace) -> None:

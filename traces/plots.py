@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from traces.fullness import occupancy
-from traces.picture import save
-from traces.timeline import ColorBy, timeline
+from matplotlib.figure import Figure
+
+from traces.fullness import draw_occupancy, occupancy
+from traces.picture import WIDTH, save
+from traces.timeline import WIDTHS, ColorBy, draw_timeline, height_of, timeline
 from traces.trace import Trace
 
-__all__ = ["ColorBy", "occupancy", "plot_occupancy", "plot_timeline", "timeline"]
+__all__ = ["ColorBy", "occupancy", "plot_occupancy", "plot_run", "plot_timeline", "timeline"]
+
+OCCUPANCY_HEIGHT = 1.5  # inches a memory, below a timeline
+
+
+def plot_run(trace: Trace, path: str | Path) -> None:
+    """Write one picture: the timeline, and below it on the same axis SBUF, PSUM and DRAM.
+
+    Raises as `plot_timeline`.
+    """
+    heights = (height_of(trace) - 1.0, *[OCCUPANCY_HEIGHT] * 3)
+    figure = Figure(figsize=(WIDTH, sum(heights) + 1.0), layout="constrained")
+    grid = figure.add_gridspec(4, 2, width_ratios=WIDTHS, height_ratios=heights, wspace=0.02)
+    top, beside = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
+    first, second, third = (figure.add_subplot(grid[i, 0], sharex=top) for i in (1, 2, 3))
+    draw_timeline(figure, top, beside, trace)
+    draw_occupancy((first, second, third), trace)
+    for axes in (top, first, second):
+        axes.tick_params(labelbottom=False)
+        axes.set_xlabel("")
+    save(figure, path)
 
 
 def plot_timeline(trace: Trace, path: str | Path, *, color_by: ColorBy = "class") -> None:

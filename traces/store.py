@@ -37,6 +37,11 @@ def save(trace: Trace, path: str | Path) -> None:
         write(trace, file)
 
 
+def require_writable(path: str | Path) -> None:
+    """Raise MalformedError SYS-E001 when the suffix names no kind of trace file."""
+    _kind(path, _WRITERS)
+
+
 def load(path: str | Path) -> Trace:
     """A trace from its file.
 

@@ -29,6 +29,7 @@ Image = NDArray[np.float64]
 ColorBy = Literal["class", "layer"]
 Place = Literal["outside lower left", "outside lower right"]
 
+WIDTHS = (5, 1.25)  # of the rows, and of where their time went
 _BUSY = "#3b3b3b"
 _CAUSE_COLORS = {
     WaitCause.SEMAPHORE: "#f2b8a0",
@@ -44,11 +45,28 @@ _DONE = "#f4f4f4"
 
 def timeline(trace: Trace, *, color_by: ColorBy = "class") -> Figure:
     """The figure of `plot_timeline`."""
-    rows = lanes(trace)
-    heights = [0.5 if "weights" in lane.name or "+" in lane.name else 1.0 for lane in rows]
-    figure = Figure(figsize=(WIDTH, 1.9 + 0.42 * max(sum(heights), 3)), layout="constrained")
-    grid = figure.add_gridspec(1, 2, width_ratios=(5, 1.25), wspace=0.02)
+    figure = Figure(figsize=(WIDTH, height_of(trace)), layout="constrained")
+    grid = figure.add_gridspec(1, 2, width_ratios=WIDTHS, wspace=0.02)
     left, right = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
+    draw_timeline(figure, left, right, trace, color_by)
+    return figure
+
+
+def height_of(trace: Trace) -> float:
+    """Inches that the rows, the axis and the legends take."""
+    return 1.9 + 0.42 * max(sum(_heights(lanes(trace))), 3)
+
+
+def _heights(rows: list[Lane]) -> list[float]:
+    return [0.5 if "weights" in lane.name or "+" in lane.name else 1.0 for lane in rows]
+
+
+def draw_timeline(
+    figure: Figure, left: Axes, right: Axes, trace: Trace, color_by: ColorBy = "class"
+) -> None:
+    """Draw the rows on the left, where their time went on the right, title and legends around."""
+    rows = lanes(trace)
+    heights = _heights(rows)
     used = _draw_lanes(left, trace, rows, heights, color_by)
     seen = _draw_parts(right, trace, rows, heights)
     time_axis(left, trace)
@@ -58,7 +76,6 @@ def timeline(trace: Trace, *, color_by: ColorBy = "class") -> Figure:
         _legend(figure, used, note, "outside lower left", 8)
         parts = [("busy", _BUSY), *((_waited(c), _CAUSE_COLORS[c]) for c in sorted(seen))]
         _legend(figure, parts, "share of the run", "outside lower right", 3)
-    return figure
 
 
 def _draw_lanes(

@@ -1,0 +1,179 @@
+"""How far a compiled model is from FP32: per output as the device gives it, and per layer.
+
+Outputs are those of the simulated device against onnxruntime in FP32. For the layers, the compiled
+graph is evaluated with every value rounded to the type that it is stored in, and compared under the
+model's own tensor names, as far as values keep them: what a layer loses to storage, worst first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike
+
+from compiler.errors import UsageError
+from compiler.graph.evaluate import evaluate
+from compiler.graph.graph import Graph
+from systola.api import CompiledModel
+from systola.inputs import Array, complete_inputs
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One tensor's distance from its FP32 values.
+
+    Attributes:
+        name: the model's tensor; op: the compiled operator that makes it ("" for an output).
+        max_abs: largest absolute difference; relative_max: over the range of the FP32 values.
+        relative_rms: root mean square of the difference over that of the FP32 values.
+        cosine: between the two as vectors.
+        argmax_agreement: share of positions along the last axis whose largest entry is the same.
+    """
+
+    name: str
+    op: str
+    max_abs: float
+    relative_max: float
+    relative_rms: float
+    cosine: float
+    argmax_agreement: float | None
+
+    def cells(self) -> list[str]:
+        """The row of a table, without the operator."""
+        share = "-" if self.argmax_agreement is None else f"{100 * self.argmax_agreement:.1f} %"
+        numbers = (self.max_abs, self.relative_max, self.relative_rms)
+        return [self.name, *(f"{n:.3g}" for n in numbers), f"{self.cosine:.7f}", share]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Outputs in the model's order; layers with the largest relative RMS first."""
+
+    outputs: list[Difference]
+    layers: list[Difference]
+    drawn_inputs: tuple[str, ...]
+    report: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys of `systola accuracy --json`."""
+        return {
+            **self.report,
+            "outputs": [asdict(e) for e in self.outputs],
+            "layers": [asdict(e) for e in self.layers],
+            "drawn_inputs": list(self.drawn_inputs),
+        }
+
+
+def difference(name: str, found: Array, exact: Array, op: str = "") -> Difference:
+    """Compare an array with its exact values, of the same shape."""
+    a, b = (np.asarray(x).astype(np.float64) for x in (found, exact))
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    apart = np.where(same, 0.0, np.abs(a - b))
+    norm, largest = float(np.linalg.norm(b)), float(apart.max(initial=0.0))
+    spread = float(np.ptp(b)) if b.size else 0.0
+    spread = spread or float(np.abs(b).max(initial=0.0))
+    product = float(np.linalg.norm(a)) * norm
+    cosine = float((a * b).sum()) / product if product else float(largest == 0)
+    agreement = None
+    if b.ndim and b.shape[-1] > 1 and b.size:
+        agreement = float((a.argmax(-1) == b.argmax(-1)).mean())
+    return Difference(
+        name, op, largest, _over(largest, spread), _over(float(np.linalg.norm(apart)), norm),
+        min(cosine, 1.0), agreement,
+    )  # fmt: skip
+
+
+def _over(value: float, scale: float) -> float:
+    if scale:
+        return value / scale
+    return 0.0 if value == 0 else math.inf
+
+
+def measure(
+    compiled: CompiledModel,
+    model: str | Path | bytes | onnx.ModelProto,
+    inputs: Mapping[str, ArrayLike],
+    progress: Progress = lambda _: None,
+) -> Accuracy:
+    """Run the device, onnxruntime and the compiled graph on the same inputs, and compare.
+
+    Raises:
+        MalformedError: an input does not fit.
+        UsageError: SYS-S010, onnxruntime cannot run the model.
+    """
+    whole, drawn = complete_inputs(compiled.inputs, inputs)
+    progress("simulate")
+    result = compiled.run(whole)
+    progress("onnxruntime in FP32")
+    wanted = {t.name for t in compiled.outputs}
+    names = _named_values(compiled.graph, model)
+    exact = fp32_values(model, whole, sorted(wanted | set(names)))
+    outputs = [difference(n, found, exact[n]) for n, found in result.outputs.items()]
+    progress("compare layers")
+    stored = evaluate(compiled.graph, _bound(compiled.graph, whole), intermediates=True)
+    layers = [
+        difference(n, stored[n], exact[n], op)
+        for n, op in names.items()
+        if n in exact and stored[n].shape == exact[n].shape and exact[n].dtype.kind == "f"
+    ]
+    layers.sort(key=lambda e: (-e.relative_rms, e.name))
+    return Accuracy(outputs, layers, drawn, result.report)
+
+
+def _bound(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Inputs in the compiled graph's types: an index may have been narrowed."""
+    return {v.name: arrays[v.name].astype(v.dtype) for v in graph.inputs}
+
+
+def _named_values(graph: Graph, model: str | Path | bytes | onnx.ModelProto) -> dict[str, str]:
+    """Values of the compiled graph under names that the model has, with the operators' names."""
+    known = {name for node in proto_of(model).graph.node for name in node.output if name}
+    return {node.output.name: node.op for node in graph.nodes if node.output.name in known}
+
+
+def proto_of(model: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
+    """A model as a message, with its external data."""
+    if isinstance(model, onnx.ModelProto):
+        return model
+    if isinstance(model, bytes):
+        return onnx.load_model_from_string(model)
+    return onnx.load(str(model))
+
+
+def fp32_values(
+    model: str | Path | bytes | onnx.ModelProto, inputs: Mapping[str, Array], names: list[str]
+) -> dict[str, Array]:
+    """Tensors of a model by name, as onnxruntime computes them on one thread.
+
+    Raises:
+        UsageError: SYS-S010, onnxruntime refuses the model or its inputs.
+    """
+    import onnxruntime
+
+    proto = onnx.ModelProto()
+    proto.CopyFrom(proto_of(model))
+    have = {o.name for o in proto.graph.output}
+    proto.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in have)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        found = session.run(names, dict(inputs))
+    except Exception as error:  # onnxruntime's own kinds share no base
+        raise UsageError(
+            "SYS-S010",
+            "onnxruntime runs the model in FP32, to compare with",
+            found=" ".join(str(error).split())[:300],
+        ) from None
+    return dict(zip(names, found, strict=True))

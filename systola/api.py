@@ -1,0 +1,172 @@
+"""The Python API: compile, save, load, run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+from simulator.recorder import record
+from simulator.runtime import Device, LoadedModel
+
+import neff
+from compiler.graph.graph import Graph
+from compiler.options import Options
+from compiler.pipeline import Compiled, compile_model
+from isa.hardware import Hardware, load_target
+from neff.model import ModelTensor, Neff
+from simulator.timing import Timing
+from systola import report as reports
+from systola.inputs import SEED, Array, complete_inputs
+from traces import Trace
+
+Progress = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Progress that nobody wants to see."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave.
+
+    Attributes:
+        outputs: by the model's names, in the model's shapes and types.
+        timing: when each instruction ran.
+        report: the keys of `systola run --json`.
+        drawn_inputs: inputs that were not given, and so drawn from a fixed seed.
+    """
+
+    outputs: dict[str, Array]
+    timing: Timing
+    report: dict[str, Any]
+    drawn_inputs: tuple[str, ...]
+    _neff: Neff
+
+    @cached_property
+    def trace(self) -> Trace:
+        """The run as a trace, for `traces.save` and the plots."""
+        return record(self._neff.program, self.timing, name=self._neff.name, metadata=self.report)
+
+
+class Model:
+    """A compiled model that can be run.
+
+    Attributes:
+        neff: what a file holds.
+        hw: the machine that it runs on.
+        report: what the compiler said of it.
+    """
+
+    def __init__(self, model: Neff, hw: Hardware, report: Mapping[str, Any]) -> None:
+        self.neff, self.hw = model, hw
+        self.report: dict[str, Any] = dict(report)
+
+    @property
+    def inputs(self) -> tuple[ModelTensor, ...]:
+        """Name, type and shape of each input."""
+        return self.neff.inputs
+
+    @property
+    def outputs(self) -> tuple[ModelTensor, ...]:
+        """Name, type and shape of each output."""
+        return self.neff.outputs
+
+    def save(self, path: str | Path) -> None:
+        """Write a NEFF, whole or not at all. The same model gives the same bytes.
+
+        Raises:
+            SystolaError: SYS-F001, the file cannot be written.
+        """
+        neff.write(self.neff, path)
+
+    @cached_property
+    def _loaded(self) -> LoadedModel:
+        return Device(self.hw).load(self.neff)
+
+    def load(self) -> None:
+        """Verify the program and place it on the device; `run` does so when it is first called.
+
+        Raises:
+            IllegalError: the program is not sound.
+        """
+        assert self._loaded is not None
+
+    def run(self, inputs: Mapping[str, ArrayLike] | None = None, *, seed: int = SEED) -> Result:
+        """Run the model on a simulated core.
+
+        Args:
+            inputs: arrays by input name; what is missing is drawn from `seed`.
+        Raises:
+            MalformedError: SYS-S002 .. SYS-S004, an input does not fit the model.
+            IllegalError, TrapError: the program is not sound.
+        """
+        whole, drawn = complete_inputs(self.inputs, inputs or {}, seed)
+        loaded = self._loaded
+        begun = time.perf_counter()
+        done = loaded.run(whole)
+        took = time.perf_counter() - begun
+        report = reports.of_run(self.report, done.timing, took)
+        return Result(dict(done.outputs), done.timing, report, drawn, self.neff)
+
+
+class CompiledModel(Model):
+    """A model as the compiler left it: a `Model`, and the graph it was made from."""
+
+    def __init__(self, compiled: Compiled, hw: Hardware) -> None:
+        super().__init__(compiled.neff, hw, reports.of_compilation(compiled.report))
+        self.compiled = compiled
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that was lowered; its values keep the model's own tensor names."""
+        return self.compiled.graph
+
+
+def compile(
+    model: str | Path | bytes | Any,
+    *,
+    target: str = Options.target,
+    auto_cast: str = Options.auto_cast,
+    auto_cast_type: str = Options.auto_cast_type,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    progress: Progress = silent,
+) -> CompiledModel:
+    """Compile an ONNX model.
+
+    Args:
+        model: path, bytes, or a loaded `onnx.ModelProto`.
+        target: name of a target, or the path of a target's TOML file.
+        auto_cast: what is computed in 16 bits: "all", "matmult" or "none".
+        auto_cast_type: "bf16" or "fp16".
+        shapes: a static shape for each input that leaves dimensions free.
+        progress: called with the name of each step.
+    Raises:
+        SystolaError: with a stable `code`; see `isa.errors`.
+    """
+    options = Options(target, auto_cast, auto_cast_type, dict(shapes or {}))
+    return CompiledModel(compile_model(model, options, progress), load_target(target))
+
+
+def load(path: str | Path, *, target: str | None = None) -> Model:
+    """A model from its NEFF.
+
+    Args:
+        target: the machine to run on; that which it was compiled for when None.
+    Raises:
+        MalformedError, IllegalError: the file is refused (`neff.read`), or its target is unknown.
+    """
+    model = neff.read(path)
+    return Model(model, load_target(target or model.target), report_of(model))
+
+
+def report_of(model: Neff) -> dict[str, Any]:
+    """What a NEFF keeps of its compilation's report."""
+    kept = model.metadata.get("report")
+    known = dict(kept) if isinstance(kept, Mapping) else {}
+    return {**dict.fromkeys(reports.KEYS), "model": model.name, "target": model.target, **known}

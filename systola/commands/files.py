@@ -1,0 +1,141 @@
+"""Commands on files: plot, verify, inspect, disassemble."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from systola import console
+from systola.commands.options import AsJson, NeffFile
+
+REFUSED = 3
+
+
+def plot(
+    trace: Annotated[
+        Path, typer.Argument(metavar="TRACE", help="A trace, as `systola run --trace` writes it.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="OUT.png", help="PNG, SVG or PDF.")
+    ],
+    json: AsJson = False,
+) -> None:
+    """Draw a trace: what engines and queues did, and how full the memories were."""
+    if output.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise typer.BadParameter(f"{output.name!r}: a picture ends in .png, .svg or .pdf")
+    with console.progress(json) as step:
+        step("starting")
+        from traces import load
+        from traces.plots import plot_run
+
+        step("read the trace")
+        loaded = load(trace)
+        step("draw")
+        plot_run(loaded, output)
+    if json:
+        console.emit({"output": str(output), "cycles": loaded.cycles, "rows": len(loaded.events)})
+    else:
+        console.show_pairs([("written", str(output))])
+
+
+def verify(
+    file: NeffFile,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="T", help="Another target than the file's own."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Prove that a NEFF has no race, no deadlock and no stray access; or say where it has one."""
+    from isa.hardware import load_target
+    from isa.verify import verify as faults_of
+    from neff import read
+
+    model = read(file)
+    hw = load_target(target or model.target)
+    found = [fault for section in model.sections for fault in faults_of(section.program, hw)]
+    instructions = sum(section.program.instructions for section in model.sections)
+    if json:
+        console.emit(
+            {
+                "sound": not found,
+                "target": hw.name,
+                "instructions": instructions,
+                "faults": [fault.to_json() for fault in found],
+                "exit_code": REFUSED if found else 0,
+            }
+        )
+    else:
+        for fault in found:
+            console.say(str(fault))
+        verdict = f"{len(found)} faults" if found else "sound"
+        print(f"{model.name} on {hw.name}: {verdict}, {instructions:,} instructions")
+    if found:
+        raise typer.Exit(REFUSED)
+
+
+def inspect(file: NeffFile, json: AsJson = False) -> None:
+    """Show everything that a NEFF says of itself."""
+    from neff import inspect as inspect_file
+
+    found = inspect_file(file)
+    if json:
+        console.emit(found)
+        return
+    console.show_pairs(_summary(found))
+    for section in found["sections"]:
+        rows = [
+            (name, s["instructions"], ", ".join(f"{k} {n}" for k, n in s["opcodes"].items()))
+            for name, s in section["streams"].items()
+        ]
+        console.show_table(("stream", "instructions", "of which"), rows, section["name"])
+        held = [
+            (b["name"], b["kind"], b["dtype"], str(b["shape"]), b["address"], b["size_bytes"])
+            for b in section["buffers"]
+        ]
+        console.show_table(("buffer", "kind", "dtype", "shape", "address", "bytes"), held)
+
+
+def _summary(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    header = found["header"]
+    yield "model", f"{found['name']} for {found['target']}"
+    yield "uuid", header["uuid"]
+    yield "hash", f"{header['hash']} ({'checked' if found['hash_checked'] else 'not checked'})"
+    yield "payload", f"{header['data_size']:,} bytes, {len(found['members'])} members"
+    yield "features", ", ".join(header["features"]) or "none"
+    for kind in ("inputs", "outputs"):
+        for tensor in found[kind]:
+            yield kind.removesuffix("s"), f"{tensor['name']}: {tensor['dtype']} {tensor['shape']}"
+    options = found["metadata"].get("options", {})
+    yield "options", ", ".join(f"{k}={v}" for k, v in options.items() if v) or "-"
+
+
+def disassemble(
+    file: NeffFile,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUT.s", help="Write it to a file.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Print a NEFF's programs as assembly text."""
+    from isa.assembly import disassemble as text_of
+    from isa.files import whole_file
+    from neff import read
+    from neff.layout import section_name
+
+    sections = read(file).sections
+    texts = {section_name(i): text_of(s.program) for i, s in enumerate(sections)}
+    plain = "\n".join(
+        text if len(texts) == 1 else f"; section {name}\n{text}" for name, text in texts.items()
+    )
+    if output is not None:
+        with whole_file(output) as goal:
+            goal.write(plain.encode("utf-8"))
+    if json:
+        console.emit({"sections": texts} if output is None else {"output": str(output)})
+    elif output is None:
+        sys.stdout.write(plain)

@@ -1,0 +1,243 @@
+"""Commands on models: demo, compile, run, accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from systola import console, report
+from systola.commands.options import (
+    AsJson,
+    AutoCast,
+    AutoCastType,
+    Cast,
+    CastType,
+    Inputs,
+    ModelFile,
+    Shapes,
+    Target,
+    shapes_of,
+)
+
+if TYPE_CHECKING:
+    from systola.api import CompiledModel, Model, Result
+
+
+def compile(
+    model: ModelFile,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="OUT.neff", help="The file to write.")
+    ],
+    target: Target = None,
+    auto_cast: Cast = AutoCast.ALL,
+    auto_cast_type: CastType = AutoCastType.BF16,
+    shape: Shapes = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.json", help="Write the report as JSON."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Compile a model into a NEFF."""
+    compiled = _compiled(model, target, auto_cast, auto_cast_type, shape, json)
+    compiled.save(output)
+    if report_file is not None:
+        _write_json(compiled.report, report_file)
+    if json:
+        console.emit({**compiled.report, "output": str(output)})
+        return
+    console.show_pairs([*report.lines(compiled.report), ("written", str(output))])
+
+
+def run(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL_OR_NEFF", help="A NEFF, or a model to compile first.")
+    ],
+    inputs: Inputs = None,
+    outputs: Annotated[
+        Path | None,
+        typer.Option("--outputs", metavar="OUT.npz", help="Write the outputs by their names."),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace",
+            metavar="FILE.json",
+            help="Write a trace: .json, .json.gz or .pftrace for Perfetto, .npz for small.",
+        ),
+    ] = None,
+    target: Target = None,
+    auto_cast: Cast = AutoCast.ALL,
+    auto_cast_type: CastType = AutoCastType.BF16,
+    shape: Shapes = None,
+    json: AsJson = False,
+) -> None:
+    """Run a model on the simulated device."""
+    from systola.inputs import read_arrays, write_arrays
+    from traces.store import require_writable
+
+    if trace is not None:
+        require_writable(trace)
+    given = {} if inputs is None else read_arrays(inputs)
+    loaded: Model
+    if _is_neff(model):
+        from systola.api import load
+
+        _require_no_options(auto_cast, auto_cast_type, shape)
+        loaded = load(model, target=target)
+    else:
+        loaded = _compiled(model, target, auto_cast, auto_cast_type, shape, json)
+    with console.progress(json) as step:
+        step("load and verify")
+        loaded.load()
+        step("simulate")
+        result = loaded.run(given)
+        if outputs is not None:
+            write_arrays(result.outputs, outputs)
+        if trace is not None:
+            _write_trace(result, trace, step)
+    _show_run(result, json, {"outputs": outputs, "trace": trace})
+
+
+def accuracy(
+    model: ModelFile,
+    inputs: Inputs = None,
+    target: Target = None,
+    auto_cast: Cast = AutoCast.ALL,
+    auto_cast_type: CastType = AutoCastType.BF16,
+    shape: Shapes = None,
+    layers: Annotated[
+        int, typer.Option("--layers", min=0, help="How many layers to show, worst first.")
+    ] = 12,
+    json: AsJson = False,
+) -> None:
+    """Compare the compiled model with FP32 onnxruntime, per output and per layer."""
+    from systola.accuracy import measure
+    from systola.inputs import read_arrays
+
+    given = {} if inputs is None else read_arrays(inputs)
+    compiled = _compiled(model, target, auto_cast, auto_cast_type, shape, json)
+    with console.progress(json) as step:
+        found = measure(compiled, model, given, step)
+    if json:
+        console.emit({**found.to_json(), "target": compiled.hw.name, "auto_cast": auto_cast.value})
+        return
+    _say_drawn(found.drawn_inputs)
+    head = ("", "max abs", "of range", "rel. RMS", "cosine", "arg-max")
+    console.show_table(head, [e.cells() for e in found.outputs], "Outputs: device against FP32")
+    worst = found.layers[:layers]
+    if worst:
+        names = ("tensor", "operator", *head[1:])
+        title = f"Layers: stored values against FP32, worst {len(worst)} of {len(found.layers)}"
+        console.show_table(names, [(e.name, e.op, *e.cells()[1:]) for e in worst], title)
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where the trace and the plot go.")
+    ] = Path("systola-demo"),
+    target: Target = None,
+    json: AsJson = False,
+) -> None:
+    """Compile and simulate the built-in digits model over its whole test set."""
+    from systola import demo as demonstration
+
+    with console.progress(json) as step:
+        found = demonstration.run(out, target, step)
+    if json:
+        console.emit(found.to_json())
+    else:
+        console.show_pairs(found.lines())
+    if not found.accurate:
+        console.say(
+            f"accuracy on the device is off by more than {demonstration.MOST_POINTS} points"
+        )
+        raise typer.Exit(1)
+
+
+def _compiled(
+    model: Path,
+    target: str | None,
+    auto_cast: AutoCast,
+    auto_cast_type: AutoCastType,
+    shape: list[str] | None,
+    quiet: bool,
+) -> CompiledModel:
+    shapes = shapes_of(shape)
+    with console.progress(quiet) as step:
+        step("starting")
+        from compiler.options import Options
+        from systola.api import compile as compile_model
+
+        return compile_model(
+            model,
+            target=target or Options.target,
+            auto_cast=auto_cast.value,
+            auto_cast_type=auto_cast_type.value,
+            shapes=shapes,
+            progress=step,
+        )
+
+
+def _is_neff(path: Path) -> bool:
+    """By the name, else by the header's first fields."""
+    if path.suffix.lower() in (".neff", ".onnx"):
+        return path.suffix.lower() == ".neff"
+    from neff.header import Header
+    from neff.layout import HEADER_BYTES
+
+    start = Header(data_size=0, hash=bytes(32), name="", neff_build_version="").to_bytes()[:16]
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEADER_BYTES)
+    except OSError:
+        return False
+    return len(head) == HEADER_BYTES and head[:16] == start
+
+
+def _require_no_options(
+    auto_cast: AutoCast, auto_cast_type: AutoCastType, shape: Sequence[str] | None
+) -> None:
+    """A NEFF is compiled already."""
+    if auto_cast is not AutoCast.ALL or auto_cast_type is not AutoCastType.BF16 or shape:
+        raise typer.BadParameter(
+            "a NEFF is compiled already: --auto-cast, --auto-cast-type and --shape are for models"
+        )
+
+
+def _write_trace(result: Result, path: Path, step: Callable[[str], None]) -> None:
+    from traces import save
+
+    step("write the trace")
+    save(result.trace, path)
+
+
+def _write_json(value: dict[str, Any], path: Path) -> None:
+    import json
+
+    from isa.files import whole_file
+
+    with whole_file(path) as file:
+        file.write((json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def _say_drawn(drawn: Sequence[str]) -> None:
+    if drawn:
+        console.say(f"drawn from a fixed seed, for want of values: {', '.join(drawn)}")
+
+
+def _show_run(result: Result, as_json: bool, written: dict[str, Path | None]) -> None:
+    paths = {key: str(path) for key, path in written.items() if path is not None}
+    shown = {
+        name: {"shape": list(a.shape), "dtype": a.dtype.name} for name, a in result.outputs.items()
+    }
+    if as_json:
+        drawn = {"drawn_inputs": list(result.drawn_inputs)}
+        console.emit({**result.report, **drawn, "output_tensors": shown, "files": paths})
+        return
+    _say_drawn(result.drawn_inputs)
+    tensors = [(f"output {name}", f"{t['dtype']} {t['shape']}") for name, t in shown.items()]
+    console.show_pairs([*report.lines(result.report), *tensors, *paths.items()])

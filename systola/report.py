@@ -1,0 +1,87 @@
+"""The report: the same keys from `compile` and `run`, as JSON and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulator.timing import Timing
+
+KEYS = (
+    "cycles", "time_s", "bound_cycles", "bound_ratio", "pe_utilization", "macs", "macs_on_device",
+    "dram_bytes", "dram_bytes_compulsory", "sbuf_peak_bytes", "psum_peak_bytes", "instructions",
+    "host_ops", "compile_s", "simulate_s",
+)  # fmt: skip
+"""Present in every report; None where the file does not say."""
+
+
+def of_compilation(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report of a compilation; `simulate_s` is what its one run of the clock took."""
+    steps = report.get("compile_s_by_step", {})
+    return {**dict.fromkeys(KEYS), **report, "simulate_s": steps.get("time")}
+
+
+def of_run(report: Mapping[str, Any], timing: Timing, simulate_s: float) -> dict[str, Any]:
+    """A run's report: what was known at compile time, and what the run measured.
+
+    Args:
+        report: that of the compilation, or what a NEFF keeps of it.
+        simulate_s: wall seconds of function and time together.
+    """
+    measured: dict[str, Any] = {
+        "cycles": timing.cycles,
+        "time_s": timing.time_s,
+        "dram_bytes": timing.dram_read_bytes + timing.dram_written_bytes,
+        "dram_read_bytes": timing.dram_read_bytes,
+        "dram_written_bytes": timing.dram_written_bytes,
+        "instructions": len(timing.program),
+        "simulate_s": simulate_s,
+    }
+    whole = {**dict.fromkeys(KEYS), **report, **measured}
+    if whole["bound_cycles"]:
+        whole["bound_ratio"] = timing.cycles / whole["bound_cycles"]
+    return whole
+
+
+def lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The report as (name, text), for people."""
+    rows: list[tuple[str, str]] = [
+        ("model", f"{report.get('model', '-')} on {report.get('target')}")
+    ]
+
+    def add(name: str, key: str, text: str, scale: float = 1) -> None:
+        value = report.get(key)
+        if value is not None:
+            rows.append((name, text.format(value * scale if scale != 1 else value)))
+
+    add("cycles", "cycles", "{:,}")
+    add("time", "time_s", "{:,.2f} µs", 1e6)
+    _bound(report, rows)
+    add("PE utilisation", "pe_utilization", "{:.1f} %", 100)
+    add("multiply-accumulates", "macs", "{:,}")
+    _traffic(report, rows)
+    add("SBUF peak", "sbuf_peak_bytes", "{:,.2f} MiB", 2**-20)
+    add("PSUM peak", "psum_peak_bytes", "{:,.0f} KiB", 2**-10)
+    add("instructions", "instructions", "{:,}")
+    if report.get("host_ops"):
+        rows.append(("on the host", ", ".join(str(op) for op in report["host_ops"])))
+    add("compiled in", "compile_s", "{:.2f} s")
+    add("simulated in", "simulate_s", "{:.2f} s")
+    rows += [("note", str(note)) for note in report.get("notes") or ()]
+    return rows
+
+
+def _bound(report: Mapping[str, Any], rows: list[tuple[str, str]]) -> None:
+    if report.get("bound_cycles"):
+        ratio = f"{report['bound_ratio']:.2f} x the bound of {report['bound_cycles']:,} cycles"
+        rows.append(("against the bound", ratio))
+
+
+def _traffic(report: Mapping[str, Any], rows: list[tuple[str, str]]) -> None:
+    if report.get("dram_bytes") is None:
+        return
+    text = f"{report['dram_bytes']:,} bytes"
+    if report.get("dram_bytes_compulsory"):
+        text += f" (compulsory: {report['dram_bytes_compulsory']:,})"
+    rows.append(("DRAM traffic", text))
