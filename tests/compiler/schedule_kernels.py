@@ -109,19 +109,20 @@ def product(hw: Hardware, m: int = 512, n: int = 2048, depth: int = 1024) -> Ker
 def heads(hw: Hardware, count: int, tokens: int = 64, width: int = 64) -> Kernel:
     """Attention-like heads: scores, softmax, product; a long chain each, nothing shared."""
     k = Kernel(hw)
-    inputs = constant(k, "qkv", 3 * count * width, tokens, BufferKind.INPUT)
+    inputs = constant(k, "qkv", 3 * width, count * tokens, BufferKind.INPUT)
     out = k.dram("out", count * M * width * 2, BufferKind.OUTPUT, BF16, (count, M, width))
+    q, key, v = (k.sbuf(width, count * tokens * 2, n) for n in "qkv")
+    for i, b in enumerate((q, key, v)):
+        source = in_dram(inputs, BF16, width, count * tokens, i * width * count * tokens * 2)
+        k.dma(on_chip(b, BF16, count * tokens), source)
     for h in range(count):
         k.set_layer(f"head{h}")
-        q, key, v = (k.sbuf(width, tokens * 2, f"{n}{h}") for n in "qkv")
-        for i, b in enumerate((q, key, v)):
-            offset = (3 * h + i) * width * tokens * 2
-            k.dma(on_chip(b, BF16, tokens), in_dram(inputs, BF16, width, tokens, offset))
+        at = h * tokens * 2
         scores = k.psum(M)
         k.matmul(
             tile(scores, FP32, tokens),
-            tile(q, BF16, M),
-            tile(key, BF16, tokens),
+            tile(q, BF16, M, at),
+            tile(key, BF16, tokens, at),
             start=True,
             stop=True,
         )
@@ -138,7 +139,7 @@ def heads(hw: Hardware, count: int, tokens: int = 64, width: int = 64) -> Kernel
         k.matmul(
             tile(mixed, FP32, width),
             tile(weights, BF16, M),
-            tile(v, BF16, width),
+            tile(v, BF16, width, at),
             start=True,
             stop=True,
         )
