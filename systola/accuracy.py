@@ -8,6 +8,7 @@ model's own tensor names, as far as values keep them: what a layer loses to stor
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +21,12 @@ from numpy.typing import ArrayLike
 from compiler.errors import UsageError
 from compiler.graph.evaluate import evaluate
 from compiler.graph.graph import Graph
+from compiler.graph.ops import CORE_OPS
 from systola.api import CompiledModel
 from systola.inputs import Array, complete_inputs
 
 Progress = Callable[[str], None]
+_STEP = re.compile(rf"/(?:{'|'.join(CORE_OPS)})(?:\.\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,9 @@ def measure(
     progress("compare layers")
     stored = evaluate(compiled.graph, _bound(compiled.graph, whole), intermediates=True)
     layers = [
-        difference(n, stored[n], exact[n], op)
-        for n, op in names.items()
-        if n in exact and stored[n].shape == exact[n].shape and exact[n].dtype.kind == "f"
+        difference(n, stored[value], exact[n], op)
+        for n, (op, value) in names.items()
+        if stored[value].shape == exact[n].shape and exact[n].dtype.kind == "f"
     ]
     layers.sort(key=lambda e: (-e.relative_rms, e.name))
     return Accuracy(outputs, layers, drawn, result.report)
@@ -133,10 +136,23 @@ def _bound(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {v.name: arrays[v.name].astype(v.dtype) for v in graph.inputs}
 
 
-def _named_values(graph: Graph, model: str | Path | bytes | onnx.ModelProto) -> dict[str, str]:
-    """Values of the compiled graph under names that the model has, with the operators' names."""
+def _named_values(
+    graph: Graph, model: str | Path | bytes | onnx.ModelProto
+) -> dict[str, tuple[str, str]]:
+    """The model's tensors that the compiled graph has: tensor -> (operator, compiled value).
+
+    A pass that rewrites the operator behind a tensor adds its own steps to the name
+    (`conv1/add/add`): the last value whose name leads back to the tensor is the tensor.
+    """
     known = {name for node in proto_of(model).graph.node for name in node.output if name}
-    return {node.output.name: node.op for node in graph.nodes if node.output.name in known}
+    found = {}
+    for node in graph.nodes:
+        base = node.output.name
+        while base not in known and _STEP.search(base):
+            base = _STEP.sub("", base)
+        if base in known:
+            found[base] = (node.op, node.output.name)
+    return found
 
 
 def proto_of(model: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
