@@ -2,7 +2,7 @@
 
     table.py        program -> rows of numbers, decoded once; forms.py says how, kind by kind
     simulator.py    rows and a State -> the State that the program leaves
-    loop.py         instructions in a legal order; engines.py what each kind does
+    loop.py         instructions in a legal order; stages.py what they are made of
     patterns.py     access patterns -> consecutive elements and back
     conversions.py  data types;  alu.py  operators
 

@@ -96,7 +96,7 @@ def combine(op, a, b, out, n):  # type: ignore[no-untyped-def]  # numba: int, fl
         _unary(op, a, out, n)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _compare(op, a, b, out, n):  # type: ignore[no-untyped-def]
     if op == _EQUAL:
         for i in range(n):
@@ -118,7 +118,7 @@ def _compare(op, a, b, out, n):  # type: ignore[no-untyped-def]
             out[i] = _ONE if a[i] < b[i] else _ZERO
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _logical(op, a, b, out, n):  # type: ignore[no-untyped-def]
     for i in range(n):
         x, y = a[i] != _ZERO, b[i] != _ZERO
@@ -131,7 +131,7 @@ def _logical(op, a, b, out, n):  # type: ignore[no-untyped-def]
         out[i] = _ONE if held else _ZERO
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _unary(op, a, out, n):  # type: ignore[no-untyped-def]
     if op == _BYPASS:
         for i in range(n):
@@ -218,7 +218,7 @@ def power(x, y):  # type: ignore[no-untyped-def]  # numba: float64s -> float32
     return np.float32(-found if odd and negative else found)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _small_power(x, y):  # type: ignore[no-untyped-def]
     count, product, square = np.int64(abs(y)), 1.0, x
     for bit in range(_POWER_BITS):
@@ -228,7 +228,7 @@ def _small_power(x, y):  # type: ignore[no-untyped-def]
     return 1.0 / product if y < 0.0 else product
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _log2(x):  # type: ignore[no-untyped-def]
     """log2 of an FP32 number x >= 0, which is never denormal in float64; -inf at 0, inf at inf."""
     if x == 0.0:
@@ -248,7 +248,7 @@ def _log2(x):  # type: ignore[no-untyped-def]
     return np.float64(e) + (s + s) * series * INVERSE_LN2
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _exp2(t):  # type: ignore[no-untyped-def]
     """2 ** t for t clipped to what FP32 can tell apart."""
     t = 0.0 if t != t else min(max(t, -EXPONENT_LIMIT), EXPONENT_LIMIT)

@@ -96,7 +96,7 @@ def narrow(dtype, words, n):  # type: ignore[no-untyped-def]  # as `widen`
         _to_integers(dtype, words, n)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _to_integers(dtype, words, n):  # type: ignore[no-untyped-def]
     width = 32
     if dtype in (_INT8, _UINT8):
@@ -114,7 +114,7 @@ def _to_integers(dtype, words, n):  # type: ignore[no-untyped-def]
         words[i] = np.uint32(np.int64(x) & mask)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def half_value(h):  # type: ignore[no-untyped-def]  # numba: uint32 -> uint32
     """The FP32 bits of an FP16 pattern. A NaN stays one, whichever."""
     bits = np.int64(h)

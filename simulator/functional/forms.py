@@ -1,7 +1,7 @@
 """What the compiled loop executes itself: the columns of an instruction's row, and how each kind
 of instruction fills them.
 
-A form names the operands that go to the row's places A, B, C and scalars 0, 1, and has a function
+A form names the operands that go to the row's places, and has a function
 that fills in operators and flags and says which instructions its kernel can take: counts of
 elements agree, and so on. Everything else is left to the reference interpreter.
 """
@@ -24,22 +24,22 @@ Bools = NDArray[np.bool_]
 
 # columns of an instruction row
 KIND, OP0, OP1, FLAGS, EXTRA = range(5)
-A, B, C, SCALAR0, SCALAR1 = range(5, 10)  # rows of the operand table, or one of the two below
-BITS0, BITS1 = 10, 11  # of immediates
-WAITS = 12  # semaphore, value, semaphore, value; a semaphore of -1 is no wait
-SIGNAL, AMOUNT = 16, 17
-CODE_COLUMNS = 18
-OPERAND_SLOTS = (A, B, C, SCALAR0, SCALAR1)
+A, B, C, SCALAR0, SCALAR1, SUMS = range(5, 11)  # rows of the operand table, or one of the two below
+BITS0, BITS1 = 11, 12  # of immediates
+RAW = 13  # 1 where elements are moved as stored, 0 where they pass through FP32
+WAITS = 14  # semaphore, value, semaphore, value; a semaphore of -1 is no wait
+SIGNAL, AMOUNT = 18, 19
+CODE_COLUMNS = 20
+OPERAND_SLOTS = (A, B, C, SCALAR0, SCALAR1, SUMS)
 NO_OPERAND, IMMEDIATE = -1, -2
 
-# kinds
-REFERENCE, NOP, SEM_CLEAR, LOAD, MATMUL, ACTIVATION, READ_SUMS, TENSOR, TENSOR_BITS = range(9)
-SCALARS, SCALARS_BITS, SCALAR_TENSOR, REDUCE, COPY, SELECT, MEMSET, TRANSPOSE = range(9, 17)
-DMA = 17  # stays the greatest: its operands pass through no scratch
+# kinds; B, C and the scalars are read, A and SUMS are written
+REFERENCE, NOP, SEM_CLEAR, DMA, LOAD, MATMUL, ACTIVATION, READ_SUMS, ALU = range(9)
+REDUCE, COPY, SELECT, MEMSET, TRANSPOSE = range(9, 14)
 
 # flags
-START, FULL_WIDTH = 1, 2  # of matmuls; FULL_WIDTH of loads too
-REVERSE0, REVERSE1 = 1, 2
+OPENS, FULL_WIDTH, DIRECT = 1, 2, 4  # of matmuls; FULL_WIDTH of loads too
+REVERSE0, REVERSE1, SCALAR_FIRST, TILE_LAST = 1, 2, 4, 8  # of ALU
 FLIP = 1  # reductions negate, selections invert
 BANK = 32
 
@@ -57,7 +57,7 @@ class Operand(Protocol):
     nums: Ints
 
 
-Tiles = Mapping[int, Any]
+Tiles = dict[int, Any]
 Fill = Callable[[Ints, Any, Tiles], Any]
 
 
@@ -109,34 +109,45 @@ def _load(rows: Ints, columns: Any, tiles: Tiles) -> Any:
 
 
 def _matmul(rows: Ints, columns: Any, tiles: Tiles) -> Any:
+    """A product that does not lie in PSUM row by row is summed in scratch, over what C reads."""
     dst, moving = tiles[A], tiles[B]
-    rows[:, FLAGS] = START * columns.start + FULL_WIDTH * _full_width(moving)
+    direct = DIRECT * dst.is_contiguous()
+    rows[:, FLAGS] = OPENS * columns.start + FULL_WIDTH * _full_width(moving) + direct
+    tiles[C] = dst.only_where((direct == 0) & ~columns.start)
     return (dst.free == moving.free) & (dst.memory == PSUM) & (dst.dtype == FP32)
 
 
 def _activation(rows: Ints, columns: Any, tiles: Tiles) -> Any:
     _scalars(rows, columns, "scale", "bias")
     rows[:, OP0], rows[:, EXTRA] = columns.function, columns.alpha
-    rows[:, OP1] = ReduceCommand.RESET_REDUCE if C in tiles else columns.reduce
+    rows[:, OP1] = ReduceCommand.RESET_REDUCE if SUMS in tiles else columns.reduce
     fits = _alike(tiles[A], tiles[B]) & (rows[:, OP1] != ReduceCommand.LOAD_REDUCE)
-    if C in tiles:
-        fits &= (tiles[C].free == 1) & (tiles[C].partitions == tiles[A].partitions)
+    if SUMS in tiles:
+        fits &= (tiles[SUMS].free == 1) & (tiles[SUMS].partitions == tiles[A].partitions)
     return fits
 
 
 def _read_sums(rows: Ints, columns: Any, tiles: Tiles) -> Any:
-    return tiles[A].free == 1
+    return tiles[SUMS].free == 1
+
+
+def _bitwise(rows: Ints, size: Ints, *ops: Any) -> Any:
+    """Mark the rows that work on stored patterns, and of how many bits."""
+    found = np.zeros(len(rows), np.bool_)
+    for op in ops:
+        found |= op >= AluOp.INVERT
+    rows[:, RAW], rows[:, EXTRA] = found, 8 * size
+    return found
 
 
 def _tensor(rows: Ints, columns: Any, tiles: Tiles) -> Any:
-    rows[:, OP0] = columns.op
-    bitwise = rows[:, OP0] >= AluOp.INVERT
-    rows[:, KIND] = np.where(bitwise, TENSOR_BITS, TENSOR)
+    rows[:, OP0], rows[:, FLAGS] = columns.op, 0
+    bitwise = _bitwise(rows, tiles[A].size, columns.op)
     return _alike(*(tiles[k] for k in (A, B, C))) & (~bitwise | _one_size(*tiles.values()))
 
 
 def _tensor_power(rows: Ints, columns: Any, tiles: Tiles) -> Any:
-    rows[:, OP0] = AluOp.POWER
+    rows[:, OP0], rows[:, FLAGS] = AluOp.POWER, 0
     return _alike(*(tiles[k] for k in (A, B, C)))
 
 
@@ -151,11 +162,12 @@ def _one_size(*tiles: Any) -> Any:
 def _tensor_scalar(rows: Ints, columns: Any, tiles: Tiles) -> Any:
     _scalars(rows, columns, "operand0", "operand1")
     rows[:, OP0], rows[:, OP1] = columns.op0, columns.op1
-    rows[:, FLAGS] = REVERSE0 * columns.reverse0 + REVERSE1 * columns.reverse1
-    second = columns.operand1.present
-    bitwise = (rows[:, OP0] >= AluOp.INVERT) | (rows[:, OP1] >= AluOp.INVERT)
-    rows[:, KIND] = np.where(bitwise, SCALARS_BITS, SCALARS)
-    suits = _has_bits(rows[:, OP0]) & (~second | _has_bits(rows[:, OP1]))
+    swaps = REVERSE0 * columns.reverse0 + REVERSE1 * columns.reverse1
+    rows[:, FLAGS] = SCALAR_FIRST + swaps
+    bitwise = _bitwise(rows, tiles[B].size, columns.op0, columns.op1)
+    mask = np.where(bitwise, (1 << 8 * tiles[B].size) - 1, -1)
+    rows[:, BITS0], rows[:, BITS1] = rows[:, BITS0] & mask, rows[:, BITS1] & mask
+    suits = _has_bits(columns.op0) & (~columns.operand1.present | _has_bits(columns.op1))
     return _alike(tiles[A], tiles[B]) & (~bitwise | (suits & _one_size(*tiles.values())))
 
 
@@ -166,8 +178,9 @@ def _has_bits(op: Ints) -> Any:
 def _scalar_tensor(rows: Ints, columns: Any, tiles: Tiles) -> Any:
     _scalars(rows, columns, "operand0")
     rows[:, OP0], rows[:, OP1] = columns.op0, columns.op1
-    rows[:, FLAGS] = REVERSE0 * columns.reverse0 + REVERSE1 * columns.reverse1
-    arithmetic = (rows[:, OP0] < AluOp.INVERT) & (rows[:, OP1] < AluOp.INVERT)
+    swaps = REVERSE0 * columns.reverse0 + REVERSE1 * columns.reverse1
+    rows[:, FLAGS] = SCALAR_FIRST + TILE_LAST + swaps
+    arithmetic = (columns.op0 < AluOp.INVERT) & (columns.op1 < AluOp.INVERT)
     return _alike(*(tiles[k] for k in (A, B, C))) & arithmetic
 
 
@@ -181,11 +194,15 @@ def _reduce(rows: Ints, columns: Any, tiles: Tiles) -> Any:
 
 
 def _copy(rows: Ints, columns: Any, tiles: Tiles) -> Any:
+    rows[:, RAW] = tiles[A].dtype == tiles[B].dtype
     return _alike(tiles[A], tiles[B])
 
 
 def _select(rows: Ints, columns: Any, tiles: Tiles) -> Any:
+    """The result is read too, in the place of scalar 0."""
     rows[:, FLAGS] = FLIP * columns.inverse
+    rows[:, RAW] = tiles[A].dtype == tiles[B].dtype
+    tiles[SCALAR0] = tiles[A]
     return _alike(*(tiles[k] for k in (A, B, C)))
 
 
@@ -195,13 +212,14 @@ def _memset(rows: Ints, columns: Any, tiles: Tiles) -> Any:
 
 
 def _reciprocal(rows: Ints, columns: Any, tiles: Tiles) -> Any:
-    rows[:, OP0], rows[:, FLAGS] = AluOp.RECIPROCAL, 0
+    rows[:, OP0], rows[:, FLAGS] = AluOp.RECIPROCAL, SCALAR_FIRST
     rows[:, SCALAR0], rows[:, BITS0] = IMMEDIATE, 0
     return _alike(tiles[A], tiles[B])
 
 
 def _transpose(rows: Ints, columns: Any, tiles: Tiles) -> Any:
     dst, src = tiles[A], tiles[B]
+    rows[:, RAW] = 1
     turned = (dst.partitions == src.free) & (dst.free == src.partitions)
     small = (src.partitions <= BANK) & (src.free <= BANK)
     whole = (src.partitions % BANK == 0) & (src.free % BANK == 0) & _alike(dst, src)
@@ -209,7 +227,11 @@ def _transpose(rows: Ints, columns: Any, tiles: Tiles) -> Any:
 
 
 def _dma(rows: Ints, columns: Any, tiles: Tiles) -> Any:
-    return tiles[A].elements == tiles[B].elements
+    """Straight across where the two sides are apart and of one type, else through scratch."""
+    dst, src = tiles[A], tiles[B]
+    rows[:, RAW] = dst.dtype == src.dtype
+    rows[:, KIND] = np.where(dst.apart_from(src) & (rows[:, RAW] == 1), DMA, COPY)
+    return dst.elements == src.elements
 
 
 _ACTIVATION = {A: "dst", B: "src", SCALAR0: "scale", SCALAR1: "bias"}
@@ -223,21 +245,19 @@ FORMS: dict[str, Form] = {
     "load_stationary": Form(LOAD, {B: "src"}, _load),
     "matmul": Form(MATMUL, {A: "dst", B: "moving"}, _matmul),
     "activation": Form(ACTIVATION, _ACTIVATION, _activation),
-    "activation_reduce": Form(ACTIVATION, _ACTIVATION | {C: "sums"}, _activation),
-    "act_read_accumulator": Form(READ_SUMS, {A: "dst"}, _read_sums),
-    "act_tensor_scalar": Form(SCALARS, _SCALARS, _tensor_scalar),
+    "activation_reduce": Form(ACTIVATION, _ACTIVATION | {SUMS: "sums"}, _activation),
+    "act_read_accumulator": Form(READ_SUMS, {SUMS: "dst"}, _read_sums),
+    "act_tensor_scalar": Form(ALU, _SCALARS, _tensor_scalar),
     "act_tensor_copy": Form(COPY, _TWO, _copy),
-    "tensor_tensor": Form(TENSOR, {A: "dst", B: "a", C: "b"}, _tensor),
-    "tensor_power": Form(TENSOR, {A: "dst", B: "a", C: "b"}, _tensor_power),
-    "tensor_scalar": Form(SCALARS, _SCALARS, _tensor_scalar),
-    "scalar_tensor_tensor": Form(
-        SCALAR_TENSOR, _TWO | {C: "other", SCALAR0: "operand0"}, _scalar_tensor
-    ),
+    "tensor_tensor": Form(ALU, {A: "dst", B: "a", C: "b"}, _tensor),
+    "tensor_power": Form(ALU, {A: "dst", B: "a", C: "b"}, _tensor_power),
+    "tensor_scalar": Form(ALU, _SCALARS, _tensor_scalar),
+    "scalar_tensor_tensor": Form(ALU, _TWO | {C: "other", SCALAR0: "operand0"}, _scalar_tensor),
     "tensor_reduce": Form(REDUCE, _TWO, _reduce),
     "tensor_copy": Form(COPY, _TWO, _copy),
     "tensor_copy_predicated": Form(SELECT, _TWO | {C: "predicate"}, _select),
     "memset": Form(MEMSET, {A: "dst"}, _memset),
-    "reciprocal": Form(SCALARS, _TWO, _reciprocal),
+    "reciprocal": Form(ALU, _TWO, _reciprocal),
     "vector_transpose": Form(TRANSPOSE, _TWO, _transpose),
     "dma_copy": Form(DMA, _TWO, _dma),
 }

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 # columns of an operand row
 MEMORY, DTYPE, SIZE, BASE, PITCH, PARTITIONS, FREE = range(7)
 NUMS, STEPS = 7, 12  # five each, outermost first
-LOW, HIGH = 17, 18  # bytes of the memory between which all elements lie, partitions included
-START = 19  # first partition
-OPERAND_COLUMNS = 20
+START = 17  # first partition
+OPERAND_COLUMNS = 18
 
 
 class Memories(NamedTuple):
@@ -35,7 +34,7 @@ class Memories(NamedTuple):
 
 
 @njit(cache=True)
-def gather(m, operand, out, shift):  # type: ignore[no-untyped-def]  # numba: Memories, int64 [20], ...
+def gather(m, operand, out, shift):  # type: ignore[no-untyped-def]  # numba: Memories, int64 [18], ...
     """out[i] := element i as stored, zero-extended and shifted up by `shift` bits."""
     memory = operand[MEMORY]
     if operand[SIZE] == 4:
@@ -58,7 +57,7 @@ def scatter(m, operand, values):  # type: ignore[no-untyped-def]
         _scatter(m.bytes[memory], operand, values)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _gather(source, operand, out, shift):  # type: ignore[no-untyped-def]
     n0, n1, n2, n3, n = operand[NUMS : NUMS + 5]
     s0, s1, s2, s3, s = operand[STEPS : STEPS + 5]
@@ -79,7 +78,7 @@ def _gather(source, operand, out, shift):  # type: ignore[no-untyped-def]
                         at += count
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _scatter(target, operand, values):  # type: ignore[no-untyped-def]
     n0, n1, n2, n3, n = operand[NUMS : NUMS + 5]
     s0, s1, s2, s3, s = operand[STEPS : STEPS + 5]
@@ -112,7 +111,7 @@ def copy(m, target, source):  # type: ignore[no-untyped-def]
         _copy(m.bytes[a], target, m.bytes[b], source)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _copy(out, target, values, source):  # type: ignore[no-untyped-def]
     """Two walks side by side; each stretch is as long as both innermost dimensions allow."""
     counters = np.zeros((2, 6), np.int64)
@@ -135,7 +134,7 @@ def _copy(out, target, values, source):  # type: ignore[no-untyped-def]
         start = _advance(source, counters, 1, start, n)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _advance(operand, counters, side, at, n):  # type: ignore[no-untyped-def]
     """The place n elements further on, within the innermost dimension or just past its end."""
     counters[side, 5] += n

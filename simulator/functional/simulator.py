@@ -20,16 +20,18 @@ from isa.program import Program, Words
 from isa.semantics import STEP_LIMIT, Machine
 from isa.spec import BY_MNEMONIC, Instruction
 from isa.state import State
-from simulator.functional.engines import (
+from simulator.functional.loop import DEADLOCK, DONE, run
+from simulator.functional.patterns import Memories
+from simulator.functional.stages import (
     HELD_BY,
     HELD_COLUMNS,
+    HELD_FACTS,
     HELD_ROWS,
     HELD_START,
     HELD_WIDE,
+    STATIONARY,
     Scratch,
 )
-from simulator.functional.loop import DEADLOCK, DONE, run
-from simulator.functional.patterns import Memories
 from simulator.functional.table import FunctionalProgram, prepare
 
 _LOAD, _MATMUL = BY_MNEMONIC["load_stationary"], BY_MNEMONIC["matmul"]
@@ -151,9 +153,9 @@ class _Simulation:
         if row < 0:
             return
         rows, columns = int(held[HELD_ROWS]), int(held[HELD_COLUMNS])
-        values = self.scratch.stationary[: rows * columns]
+        values = self.scratch.floats[STATIONARY][: rows * columns]
         self.state.stationary = values.reshape(rows, columns).copy()
-        instruction: object = decode(self._words(row).tolist())
+        instruction: object = decode(self._row(row).tolist())
         self.state.stationary_tile = instruction.src  # type: ignore[attr-defined]  # it is a load
 
     def _import_stationary(self) -> None:
@@ -161,15 +163,17 @@ class _Simulation:
         values, tile = self.state.stationary, self.state.stationary_tile
         assert values is not None
         assert tile is not None
-        if values.size > len(self.scratch.stationary):
-            self.scratch = self.scratch._replace(stationary=np.zeros(values.size, np.float32))
-        self.scratch.stationary[: values.size] = values.reshape(-1)
-        held = self.scratch.held
+        floats, held = self.scratch.floats, self.scratch.held
+        if values.size > len(floats[STATIONARY]):
+            floats = (*floats[:STATIONARY], np.zeros(values.size, np.float32))
+            words = tuple(_words(f) for f in floats)
+            self.scratch = self.scratch._replace(floats=floats, words=words)
+        floats[STATIONARY][: values.size] = values.reshape(-1)
         held[HELD_ROWS], held[HELD_COLUMNS] = values.shape
         held[HELD_START], held[HELD_BY] = tile.start, -1
         held[HELD_WIDE] = 2 * (tile.dtype.size_bytes == 4)
 
-    def _words(self, row: int) -> Words:
+    def _row(self, row: int) -> Words:
         slot = int(np.searchsorted(self.tables.slots[1], row, side="right"))
         words: Words = self.tables.program.streams[self.tables.streams[slot]]
         found: Words = words[row - int(self.tables.slots[0, slot])]
@@ -190,17 +194,12 @@ def memories_of(state: State) -> Memories:
 
 
 def _scratch(tables: FunctionalProgram, state: State) -> Scratch:
-    x, y, z = (np.empty(tables.scratch, np.float32) for _ in range(3))
-    held = np.array([-1, -1, -1, -1, -1], np.int64)
-    return Scratch(
-        x,
-        y,
-        z,
-        x.view(np.uint32),
-        y.view(np.uint32),
-        z.view(np.uint32),
-        np.zeros(tables.hw.partitions, np.uint32),
-        np.zeros(tables.stationary, np.float32),
-        held,
-        state.reduce[Engine.SCALAR],
-    )
+    size, lanes = tables.scratch, tables.hw.partitions
+    lengths = (size, size, size, size, lanes, lanes, tables.stationary)
+    floats = tuple(np.zeros(n, np.float32) for n in lengths)
+    held = np.full(HELD_FACTS, -1, np.int64)
+    return Scratch(floats, tuple(_words(f) for f in floats), held, state.reduce[Engine.SCALAR])
+
+
+def _words(floats: NDArray[np.float32]) -> NDArray[np.uint32]:
+    return floats.view(np.uint32)

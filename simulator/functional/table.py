@@ -23,15 +23,17 @@ from isa.hardware import Hardware
 from isa.layout import require_well_formed
 from isa.memory import DRAM, Memory, stream_name
 from isa.program import Program, Words
-from isa.spec import DmaField, ScalarField
+from isa.spec import DmaField
 from simulator.functional.forms import (
     AMOUNT,
     CODE_COLUMNS,
+    DMA,
     FORMS,
     KIND,
     LOAD,
     NO_OPERAND,
     OPERAND_SLOTS,
+    RAW,
     REFERENCE,
     SIGNAL,
     WAITS,
@@ -42,8 +44,6 @@ from simulator.functional.patterns import (
     BASE,
     DTYPE,
     FREE,
-    HIGH,
-    LOW,
     MEMORY,
     NUMS,
     OPERAND_COLUMNS,
@@ -123,16 +123,18 @@ def _fill(code: Ints, words: Words, stream: int, hw: Hardware, rows: _OperandRow
             continue
         part = np.full((len(index), CODE_COLUMNS), NO_OPERAND, np.int64)
         part[:, WAITS:] = code[index, WAITS:]
-        sound = _fill_operands(part, form, columns, rows)
+        sound = _fill_operands(part, form, columns, hw, rows)
         part[~sound, KIND] = REFERENCE
         code[index] = part
 
 
-def _fill_operands(part: Ints, form: Form, columns: Columns, rows: _OperandRows) -> Bools:
+def _fill_operands(
+    part: Ints, form: Form, columns: Columns, hw: Hardware, rows: _OperandRows
+) -> Bools:
     """Fill rows of one kind. Returns which of them the kind's kernel can take."""
     named = {o.name: o for o in operands(columns)}
-    tiles = {slot: _Tiles(named[name]) for slot, name in form.operands.items() if name in named}
-    part[:, KIND] = form.kind
+    tiles = {slot: _Tiles(named[name], hw) for slot, name in form.operands.items() if name in named}
+    part[:, KIND], part[:, RAW] = form.kind, 0
     sound = form.fill(part, columns, tiles)
     for slot, tile in tiles.items():
         fits = ~tile.present | rows.fits(tile)
@@ -168,15 +170,50 @@ def _fill_header(code: Ints, words: Words, stream: int, hw: Hardware) -> None:
 class _Tiles(Operand):
     """An operand of every instruction of a kind, as `forms.py` and the rows below ask for it."""
 
-    def __init__(self, columns: OperandColumns) -> None:
-        self.columns = columns
+    def __init__(self, columns: OperandColumns, hw: Hardware) -> None:
+        self.columns, self._hw = columns, hw
         self.present = columns.present
         self.memory, self.dtype, self.size = columns.memory, columns.dtype, columns.size_bytes
         self.partitions, self.free = columns.partitions, columns.free
         self.nums, self.steps = columns.nums, columns.steps
         self.is_dma = isinstance(columns.spec, DmaField)
-        self.is_column = isinstance(columns.spec, ScalarField)
         self.elements = columns.free * columns.partitions
+
+    @cached_property
+    def pitch_bytes(self) -> Ints:
+        """Bytes from a partition to the next; 0 in DRAM."""
+        widths = [0, *(self._hw.partition_bytes(m) for m in Memory if m is not DRAM), 0]
+        return np.array(widths, np.int64)[self.memory]
+
+    @cached_property
+    def low(self) -> NDArray[np.float64]:
+        """Least byte touched of the memory as a whole."""
+        return self.columns.low + self.columns.start * self.pitch_bytes
+
+    @cached_property
+    def high(self) -> NDArray[np.float64]:
+        """One past the greatest byte touched of the memory as a whole."""
+        last = self.columns.start + self.partitions - 1
+        return self.columns.high + last * self.pitch_bytes
+
+    def apart_from(self, other: _Tiles) -> Bools:
+        """Whether no byte of one can be one of the other."""
+        apart: Bools = self.memory != other.memory
+        return apart | (self.low >= other.high) | (other.low >= self.high)
+
+    def is_contiguous(self) -> Bools:
+        """Whether a partition's elements stand one after the other."""
+        step, contiguous = np.ones(len(self.nums), np.int64), np.ones(len(self.nums), np.bool_)
+        for d in range(self.nums.shape[1] - 1, -1, -1):
+            contiguous &= (self.nums[:, d] == 1) | (self.steps[:, d] == step)
+            step = step * self.nums[:, d]
+        return contiguous
+
+    def only_where(self, mask: Bools) -> _Tiles:
+        """The same operand, present where `mask` says so too."""
+        other = _Tiles(self.columns, self._hw)
+        other.present = self.present & mask
+        return other
 
 
 class _OperandRows:
@@ -209,15 +246,13 @@ class _OperandRows:
         chosen = np.flatnonzero(tile.present & sound)
         c, found = tile.columns, otherwise.copy()
         memory, size = tile.memory[chosen], tile.size[chosen]
-        pitch = np.where(memory == DRAM, 0, self._width[memory])
+        pitch = tile.pitch_bytes[chosen]
         start, partitions = c.start[chosen], tile.partitions[chosen]
         row = np.zeros((len(chosen), OPERAND_COLUMNS), np.int64)
         row[:, MEMORY], row[:, DTYPE], row[:, SIZE] = memory, tile.dtype[chosen], size
         row[:, BASE] = (start * pitch + c.address[chosen]) // size
         row[:, PITCH], row[:, START] = pitch // size, start
         row[:, PARTITIONS], row[:, FREE] = partitions, tile.free[chosen].astype(np.int64)
-        row[:, LOW] = c.low[chosen].astype(np.int64) + start * pitch
-        row[:, HIGH] = c.high[chosen].astype(np.int64) + (start + partitions - 1) * pitch
         row[:, NUMS : NUMS + 5], row[:, STEPS : STEPS + 5] = tile.nums[chosen], tile.steps[chosen]
         found[chosen] = self._count + np.arange(len(chosen))
         self._parts.append(row)
@@ -260,14 +295,9 @@ def join_dimensions(rows: Ints) -> None:
 def _largest(code: Ints, rows: Ints) -> tuple[int, int]:
     """Elements of the largest operand that passes through scratch, and of a stationary tile."""
     elements = rows[:, PARTITIONS] * rows[:, FREE]
-    in_engine = np.zeros(len(rows), np.bool_)
-    held = np.zeros(len(rows), np.bool_)
+    in_scratch, held = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
     for slot in OPERAND_SLOTS:
         used = code[:, slot] >= 0
-        compute = used & (code[:, KIND] < FORMS["dma_copy"].kind)
-        in_engine[code[compute, slot]] = True
+        in_scratch[code[used & (code[:, KIND] != DMA), slot]] = True
         held[code[used & (code[:, KIND] == LOAD), slot]] = True
-    return (
-        int(elements[in_engine].max(initial=128)),
-        int(elements[held].max(initial=1)),
-    )
+    return int(elements[in_scratch].max(initial=128)), int(elements[held].max(initial=1))
