@@ -432,9 +432,7 @@ class Lowering:
         self.dma(row, here)
         buffer = self.kernel.sbuf(PARTITIONS, size, name)
         partitions = Factor(PARTITIONS, 1, True)
-        wide = View(
-            buffer, here.dtype, (PARTITIONS, *here.shape), ((partitions,), *row.factors)
-        )
+        wide = View(buffer, here.dtype, (PARTITIONS, *here.shape), ((partitions,), *row.factors))
         self.dma(wide, row.broadcast(wide.shape))
         return View(buffer, here.dtype, here.shape, row.factors, replicated=True)
 

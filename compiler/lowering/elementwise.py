@@ -187,9 +187,7 @@ def _term(value: Value, index: dict[int, int], lead: Value | None, made: _Operan
     return made.term(value)
 
 
-def lower_group(
-    lo: Lowering, nodes: list[Node], results: list[Value], spec: Spec | View
-) -> None:
+def lower_group(lo: Lowering, nodes: list[Node], results: list[Value], spec: Spec | View) -> None:
     """A group of elementwise nodes over whole tensors in SBUF."""
     ready = plan(lo, nodes, results, spec, None)
     by_block = isinstance(spec, Spec) and bool(ready.columns)

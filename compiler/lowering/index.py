@@ -17,7 +17,7 @@ from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Term, contract
 from compiler.lowering.elementwise import plan
-from compiler.lowering.products import Behind, packed_weights
+from compiler.lowering.weights import Behind, packed_weights
 from compiler.tiles.iterate import tiles
 from compiler.tiles.view import Factor, View
 from isa.alu import AluOp

@@ -195,9 +195,7 @@ def _output_home(lo: Lowering, value: Value) -> Buffer:
     return lo.kernel.dram(value.name, size, BufferKind.OUTPUT, dtype, value.shape)
 
 
-def _keep_outside(
-    lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, list[Node]]
-) -> None:
+def _keep_outside(lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, list[Node]]) -> None:
     """Outputs that are joined from parts and read by nobody else stay in DRAM."""
     producers = lo.graph.producers()
     for v in lo.graph.outputs:

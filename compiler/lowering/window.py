@@ -26,9 +26,7 @@ def padded_input(lo: Lowering, node: Node, fill: float) -> View:
         for d, (lo_, hi) in enumerate(pads)
     )
     own = (
-        value.id in lo.haloed
-        and lo.views[value.id] is view
-        and lo.fills.get(value.id, 0.0) == fill
+        value.id in lo.haloed and lo.views[value.id] is view and lo.fills.get(value.id, 0.0) == fill
     )
     if any(a or b for a, b in pads) and not (wide and own):
         need = {d + 2: p for d, p in enumerate(pads)}

@@ -1,0 +1,180 @@
+"""Convolution as a contraction: the input shifted by each kernel tap, no patch matrix in memory."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from compiler.graph.graph import Array, Node
+from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
+from compiler.lowering.contract import Term, contract
+from compiler.lowering.tap_packing import NONE, Packing, choose, flat, pack
+from compiler.lowering.weights import Behind, Shifted, packed_weights, transfer_span
+from compiler.lowering.window import padded_input
+from compiler.tiles.view import Factor, View
+from isa.dtypes import DType
+
+
+def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
+    """y = conv(x, w): one term a kernel tap, or a group of taps where channels are few."""
+    weights = lo.graph.constants[node.inputs[1].id]
+    groups = int(node.attrs["groups"])  # type: ignore[arg-type]
+    view = padded_input(lo, node, 0.0)
+    if groups > 1:
+        _grouped(lo, node, spec, behind, view, weights, groups)
+        return
+    kernel, rank = weights.shape[2:], len(weights.shape) - 2
+    packing, filled = (
+        NONE,
+        node.inputs[0].id in lo.haloed or lo.views[node.inputs[0].id] is not view,
+    )
+    if rank == 2 and node.inputs[0].id not in lo.joined and flat(view, filled):
+        packing = choose(
+            lo, weights.shape[1], kernel, _tap_cycles(lo, node), view.buffer.size_bytes
+        )
+    if packing == NONE:
+        taps = list(itertools.product(*(range(n) for n in kernel)))
+        moving = [_tap(view, node, tap) for tap in taps]
+        pieces = [weights[(slice(None), slice(None), *tap)] for tap in taps]
+    else:
+        moving, pieces = _packed(lo, node, view, weights, packing)
+    rows = max(p.shape[1] for p in pieces)
+    stacked = np.zeros((len(pieces), weights.shape[0], rows), weights.dtype)  # [steps, O, k]
+    for i, piece in enumerate(pieces):
+        stacked[i, :, : piece.shape[1]] = piece
+    _product(lo, node, spec, behind, moving, stacked, rank)
+
+
+def _tap_cycles(lo: Lowering, node: Node) -> int:
+    """PE cycles that one kernel tap takes over the whole layer."""
+    n, outputs, *spatial = node.output.shape
+    passes = -(-outputs // lo.hw.pe_columns)
+    factor = lo.hw.pe_fp32_passes if node.inputs[0].dtype.name == "float32" else 1
+    return n * math.prod(spatial) * passes * factor
+
+
+def _packed(
+    lo: Lowering, node: Node, view: View, weights: Array, packing: Packing
+) -> tuple[list[View], list[Array]]:
+    """The moving view and the weights [O, k] of each step over packed taps."""
+    kernel = (weights.shape[2], weights.shape[3])
+    first, down, across = (_tap(view, node, t) for t in ((0, 0), (1, 0), (0, 1)))
+    steps = (down.offset - first.offset, across.offset - first.offset)
+    extents = [(f.extent - 1) * f.stride for fs in first.factors[:-1] for f in fs]
+    wide = pack(lo, view, packing, kernel, steps, sum(extents) + 1, node.inputs[0].name)
+    moving, pieces = [], []
+    for r in range(0, kernel[0], packing.rows):
+        for c in range(0, kernel[1], packing.columns):
+            part = weights[:, :, r : r + packing.rows, c : c + packing.columns]
+            outputs = part.shape[0]
+            pieces.append(part.transpose(0, 2, 3, 1).reshape(outputs, -1))
+            at = replace(wide, offset=r * steps[0] + c * steps[1])
+            whole = _tap(at, node, (0, 0))
+            moving.append(_channels(whole, 0, pieces[-1].shape[1]))
+    return moving, pieces
+
+
+def _product(
+    lo: Lowering,
+    node: Node,
+    spec: Spec,
+    behind: Behind,
+    moving: list[View],
+    stacked: Array,
+    rank: int,
+) -> None:
+    shape, outputs = node.output.shape, stacked.shape[1]
+    dtype = device_dtype(node.inputs[1].dtype)
+    row_bytes = stacked.shape[0] * stacked.shape[2] * dtype.size_bytes
+    span = transfer_span(row_bytes, outputs, spec, True)
+    for first in range(0, outputs, span):
+        size = min(span, outputs - first)
+        part = stacked[:, first : first + size]
+        terms = _terms(lo, part, moving, dtype, node.inputs[1].name, rank)
+        out = (shape[0], size, *shape[2:])
+        contract(lo, out, 1, spec.block, terms, Shifted(behind, 1, first))
+
+
+def _grouped(
+    lo: Lowering,
+    node: Node,
+    spec: Spec,
+    behind: Behind,
+    view: View,
+    weights: Array,
+    groups: int,
+) -> None:
+    """Block-diagonal weights; each block of outputs reads only its blocks of channels."""
+    per_group, each = weights.shape[0] // groups, weights.shape[1]
+    weights = _block_diagonal(weights, groups)
+    shape, (outputs, channels) = node.output.shape, weights.shape[:2]
+    taps = list(itertools.product(*(range(n) for n in weights.shape[2:])))
+    moving = [_tap(view, node, tap) for tap in taps]
+    block, dtype = min(PARTITIONS, channels), device_dtype(node.inputs[1].dtype)
+    for first in range(0, outputs, spec.block):
+        size = min(spec.block, outputs - first)
+        low = first // per_group * each // block * block
+        high = -(-((first + size - 1) // per_group + 1) * each // block) * block
+        high = min(channels, high)
+        here = weights[first : first + size, low:high].reshape(size, high - low, -1)
+        seen = [_channels(m, low, high - low) for m in moving]
+        terms = _terms(lo, here.transpose(2, 0, 1), seen, dtype, node.inputs[1].name, len(taps[0]))
+        out = (shape[0], size, *shape[2:])
+        contract(lo, out, 1, spec.block, terms, Shifted(behind, 1, first))
+
+
+def _channels(view: View, first: int, size: int) -> View:
+    made = view.slice(len(view.shape) - 1, first, size)
+    assert made is not None, "blocks of channels can be cut"
+    return made
+
+
+def _block_diagonal(weights: Array, groups: int) -> Array:
+    """Grouped weights [O, C / groups, *K] as full ones [O, C, *K], zero across groups."""
+    outputs, each = weights.shape[0] // groups, weights.shape[1]
+    full = np.zeros((weights.shape[0], each * groups, *weights.shape[2:]), weights.dtype)
+    for g in range(groups):
+        rows = slice(g * outputs, (g + 1) * outputs)
+        full[rows, g * each : (g + 1) * each] = weights[rows]
+    return full
+
+
+def _tap(view: View, node: Node, tap: tuple[int, ...]) -> View:
+    """The input seen from one kernel tap: dimensions [N, 1, *spatial out, C]."""
+    strides = [int(s) for s in node.attrs["strides"]]  # type: ignore[union-attr,arg-type]
+    dilations = [int(s) for s in node.attrs["dilations"]]  # type: ignore[union-attr,arg-type]
+    extents = node.output.shape[2:]
+    offset = view.offset
+    spatial: list[tuple[Factor, ...]] = []
+    for d, (extent, at) in enumerate(zip(extents, tap, strict=True)):
+        factors = [f for f in view.factors[d + 2] if f.extent > 1]
+        step = factors[0].stride if factors else 1
+        offset += at * dilations[d] * step
+        spatial.append((Factor(extent, step * strides[d]),))
+    return replace(
+        view,
+        shape=(view.shape[0], 1, *extents, view.shape[1]),
+        factors=(view.factors[0], (), *spatial, view.factors[1]),
+        offset=offset,
+    )
+
+
+def _terms(
+    lo: Lowering, stacked: Array, moving: list[View], dtype: DType, name: str, spatial: int
+) -> list[Term]:
+    """One term a step: weights [1, O, 1.., k] beside the moving view, which may use fewer rows."""
+    _, outputs, rows = stacked.shape
+    widest = max(moving, key=lambda v: v.shape[-1])
+    view = packed_weights(lo, stacked, widest, dtype, name)
+    terms = []
+    for i, move in enumerate(moving):
+        tap = view.slice(0, i, 1)
+        tap = tap.slice(2, 0, move.shape[-1]) if tap is not None and move.shape[-1] < rows else tap
+        assert tap is not None, "one step of the weights is a view"
+        shape = (1, outputs, *([1] * spatial), move.shape[-1])
+        factors = ((), tap.factors[1], *([()] * spatial), tap.factors[2])
+        terms.append(Term(replace(tap, shape=shape, factors=factors), move))
+    return terms
