@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from compiler.graph.attrs import integer
 from compiler.graph.graph import Graph, Node
 from isa.hardware import Hardware
 
@@ -48,7 +49,7 @@ def compulsory_bytes(graph: Graph) -> int:
             if value.id not in graph.constants:
                 continue
             if node.op == "gather" and i == 0 and node.inputs[1].id not in graph.constants:
-                axis = int(node.attrs["axis"])  # type: ignore[arg-type]
+                axis = integer(node, "axis")
                 read = math.prod(node.inputs[1].shape) * value.size_bytes // value.shape[axis]
                 rows[value.id] = rows.get(value.id, 0) + read
             else:

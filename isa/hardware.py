@@ -203,7 +203,7 @@ def load_target(target: str) -> Hardware:
 
 
 def parse_target(text: str, where: str) -> Hardware:
-    """A target from the text of its TOML file. `where` names it in errors. Raises as `load_target`."""
+    """A target from the text of its TOML file; `where` names it in errors. Raises as above."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -20,6 +20,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from compiler.graph.attrs import integer, integers, pairs
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph, Node, Value
 from compiler.graph.ops import CORE_OPS, Family
@@ -113,7 +114,7 @@ def _output_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | None:
             return None
         return 2 if dims.setdefault(x.id, 2) == 2 else None
     if node.op == "transpose":
-        perm = [int(p) for p in node.attrs["perm"]]  # type: ignore[union-attr,arg-type]
+        perm = integers(node, "perm")
         return perm.index(dims.setdefault(node.inputs[0].id, _default(node.inputs[0])))
     if node.op == "reshape":
         return _reshaped_dim(node, dims.setdefault(node.inputs[0].id, _default(node.inputs[0])))
@@ -126,7 +127,9 @@ def _output_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | None:
         dim = found.pop()
         return (
             None
-            if found or dim == node.attrs["axis"] or any(graph.is_constant(v) for v in node.inputs)
+            if found
+            or dim == integer(node, "axis")
+            or any(graph.is_constant(v) for v in node.inputs)
             else dim
         )
     return None
@@ -153,7 +156,7 @@ def _elementwise_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | No
 
 
 def _reshaped_dim(node: Node, dim: int) -> int | None:
-    """Where a dimension lands: kept, or the outermost part of one that joins it with those inside."""
+    """Where a dimension lands: kept, or the outermost part of one that joins it to others."""
     old, new = node.inputs[0].shape, node.output.shape
     outer = math.prod(old[:dim])
     place = 1
@@ -306,7 +309,7 @@ class _Striper:
                 stride, reach, (low, _) = _window(node)
                 first, last = out[0] * stride - low, (out[1] - 1) * stride - low + reach
                 height = node.inputs[0].shape[2]
-                pads = list(node.attrs["pads"])  # type: ignore[arg-type]
+                pads = pairs(node, "pads")
                 pads[0] = (max(0, -first), max(0, last - height))
                 attrs["pads"] = tuple(pads)
             operands = [
@@ -336,7 +339,7 @@ class _Striper:
 
 def _window(node: Node) -> tuple[int, int, Rows]:
     """(stride, reach, pads) of the first spatial dimension."""
-    kernel = node.inputs[1].shape[2] if node.op == "conv" else node.attrs["window"][0]  # type: ignore[index]
-    dilation, stride = int(node.attrs["dilations"][0]), int(node.attrs["strides"][0])  # type: ignore[index,arg-type]
-    low, high = node.attrs["pads"][0]  # type: ignore[index,misc]
+    kernel = node.inputs[1].shape[2] if node.op == "conv" else integers(node, "window")[0]
+    dilation, stride = integers(node, "dilations")[0], integers(node, "strides")[0]
+    low, high = pairs(node, "pads")[0]
     return stride, (int(kernel) - 1) * dilation + 1, (int(low), int(high))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -71,7 +70,7 @@ class Lowering:
     kernel: Kernel
     views: dict[int, View] = field(default_factory=dict)
     copies: dict[tuple[int, Spec], View] = field(default_factory=dict)
-    wanted: dict[int, Counter[Spec]] = field(default_factory=dict)
+    wanted: dict[int, dict[Spec, float]] = field(default_factory=dict)
     halos: dict[int, Halo] = field(default_factory=dict)
     fills: dict[int, float] = field(default_factory=dict)
     haloed: set[int] = field(default_factory=set)
@@ -190,7 +189,7 @@ class Lowering:
     def _fill_strip(
         self, view: View, halo: Halo, dim: int, first: int, size: int, factor: Factor, fill: float
     ) -> None:
-        """One side of one padded dimension, over the whole padded extent of the dimensions inside."""
+        """One side of one padded dimension, over the padded extents of the dimensions inside."""
         shape, factors, offset = list(view.shape), list(view.factors), view.offset
         shape[dim], factors[dim] = size, (Factor(size, factor.stride),)
         offset += first * factor.stride
@@ -220,7 +219,7 @@ class Lowering:
         return buffer
 
     def constant_like(self, array: Array, dtype: DType, like: View, name: str) -> View:
-        """A constant operand beside `like`: array's shape is like's, with 1 where it is broadcast."""
+        """A constant operand beside `like`; the array has extent 1 where it is broadcast."""
         varies = [n > 1 for n in array.shape]
         replicated = not any(varies[d] for d in like.part_dims())
         factors: list[tuple[Factor, ...]] = [()] * len(array.shape)
@@ -338,7 +337,7 @@ class Lowering:
         self.copy(dst, staged)
 
     def reshape_through_dram(self, dst: View, src: View) -> None:
-        """dst := src read in row-major order; the shapes differ, the number of elements does not."""
+        """dst := src in row-major order; the shapes differ, the number of elements does not."""
         size = math.prod(src.shape) * src.dtype.size_bytes
         home = self.kernel.dram("reshape", size, BufferKind.SCRATCH, src.dtype, src.shape)
         self.dma(dense(home, src.dtype, src.shape), src)

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from compiler.lowering.context import Lowering
 from compiler.tiles.iterate import NUM_LIMIT, STEP_LIMIT, Mismatch, legal_start
-from compiler.tiles.view import Factor, View, common_atoms
+from compiler.tiles.view import Atom, Factor, View, common_atoms
 from isa.dtypes import DType
 from isa.kernel import Ap
 from isa.tiles import Dim
@@ -37,7 +37,7 @@ class Epilogue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Views over the product's dimensions and then k; an operand has extent 1 where it is constant."""
+    """Views over the product's dimensions, then k; extent 1 where an operand is constant."""
 
     stationary: View
     moving: View
@@ -92,7 +92,7 @@ def _at(view: View, position: dict[int, int], operand: int) -> View:
 
 
 def _steps(term: Term, position: dict[int, int]) -> Iterator[_Step]:
-    """The accumulations of one term: one for each position of k's factors that are not partitions."""
+    """The accumulations of one term: one a position of k's factors that are not partitions."""
     s, v = _at(term.stationary, position, 0), _at(term.moving, position, 1)
     k = len(s.shape) - 1
     extent = s.shape[k]
@@ -121,7 +121,7 @@ def _unrolled(s: View, v: View, k: int) -> Iterator[_Step]:
     for a in parts:
         if not all(a.parts) or a.strides[0] != a.strides[1]:
             raise Mismatch(0 if a.parts[1] else 1, "its contraction is not on the same partitions")
-    count, looped = 1, []
+    count, looped = 1, list[Atom]()
     for a in sorted(parts, key=lambda a: a.strides[0]):
         if a.strides[0] == count and not looped:
             count *= a.extent

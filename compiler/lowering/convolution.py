@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from compiler.graph.attrs import integer, integers
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Term, contract
@@ -21,7 +22,7 @@ from isa.dtypes import DType
 def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     """y = conv(x, w): one term a kernel tap, or a group of taps where channels are few."""
     weights = lo.graph.constants[node.inputs[1].id]
-    groups = int(node.attrs["groups"])  # type: ignore[arg-type]
+    groups = integer(node, "groups")
     view = padded_input(lo, node, 0.0)
     if groups > 1:
         _grouped(lo, node, spec, behind, view, weights, groups)
@@ -38,7 +39,7 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     if packing == NONE:
         taps = list(itertools.product(*(range(n) for n in kernel)))
         moving = [_tap(view, node, tap) for tap in taps]
-        pieces = [weights[(slice(None), slice(None), *tap)] for tap in taps]
+        pieces = [weights.reshape(*weights.shape[:2], -1)[:, :, i] for i in range(len(taps))]
     else:
         moving, pieces = _packed(lo, node, view, weights, packing)
     rows = max(p.shape[1] for p in pieces)
@@ -144,8 +145,8 @@ def _block_diagonal(weights: Array, groups: int) -> Array:
 
 def _tap(view: View, node: Node, tap: tuple[int, ...]) -> View:
     """The input seen from one kernel tap: dimensions [N, 1, *spatial out, C]."""
-    strides = [int(s) for s in node.attrs["strides"]]  # type: ignore[union-attr,arg-type]
-    dilations = [int(s) for s in node.attrs["dilations"]]  # type: ignore[union-attr,arg-type]
+    strides = integers(node, "strides")
+    dilations = integers(node, "dilations")
     extents = node.output.shape[2:]
     offset = view.offset
     spatial: list[tuple[Factor, ...]] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass, replace
 
 from compiler.graph.graph import Array, Node, Value
@@ -124,7 +123,7 @@ class _Operands:
         return self.lo.constant_like(array, dtype, self.like, value.name)
 
     def _aligned(self, value: Value) -> View:
-        """The value beside the results: same partitions, or replicated, broadcast to their shape."""
+        """The value beside the results: same partitions or replicated, broadcast to them."""
         lo, shape, spec = self.lo, self.like.shape, self.spec
         view = lo.views[value.id]
         lead = len(shape) - len(view.shape)

@@ -56,7 +56,7 @@ class Op:
 
 @dataclass
 class Load:
-    """Estimated busy cycles of the two elementwise engines so far: who gets the next instruction."""
+    """Busy time of the two elementwise engines so far: who gets the next instruction."""
 
     act: float = 0.0
     dve: float = 0.0
@@ -260,7 +260,7 @@ class Emitter:
         self._copy(out, x)
         return out
 
-    # --- instructions, with the engine chosen ------------------------------------------------------
+    # --- instructions, with the engine chosen ----------------------------------------------------
 
     def _cost(self, mnemonic: str, dve: bool, factor: float = 1.0) -> None:
         hw = self.k.hw
@@ -337,7 +337,7 @@ class Emitter:
         self._cost("activation", False)
         self.k.activation(out, tile, function, _raw(scale), _raw(bias))
 
-    # --- compound operations -----------------------------------------------------------------------
+    # --- compound operations ---------------------------------------------------------------------
 
     def _divide(
         self,
@@ -408,7 +408,7 @@ class Emitter:
             self.k.memset(out, x)
         elif isinstance(x, Pending):
             self._affine_or_scalar(out, x)
-        elif self._is_tile(x):
+        elif isinstance(x, Ap):
             self._copy(out, x)
         else:
             self.k.memset(out, 0.0)

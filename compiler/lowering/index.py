@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from compiler.graph.attrs import integer
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Term, contract
@@ -34,7 +35,7 @@ def gather_refusal(node: Node, constants: set[int]) -> str:
         return ""
     if table.id not in constants:
         return "both the table and the indices are computed at run time"
-    if table.shape[int(node.attrs["axis"])] > MAX_ROWS:  # type: ignore[arg-type]
+    if table.shape[integer(node, "axis")] > MAX_ROWS:
         return f"the table has more than {MAX_ROWS} rows and the target no run-time addressing"
     return ""
 
@@ -49,7 +50,7 @@ def lower_gather(lo: Lowering, node: Node, spec: Spec) -> None:
 
 def _constant_indices(lo: Lowering, node: Node, spec: Spec) -> None:
     value, out = node.inputs[0], node.output
-    axis = int(node.attrs["axis"])  # type: ignore[arg-type]
+    axis = integer(node, "axis")
     indices = lo.graph.constants[node.inputs[1].id]
     extent = value.shape[axis]
     flat = [int(i) % extent for i in indices.reshape(-1)]
@@ -85,7 +86,7 @@ def _runs(flat: list[int]) -> list[tuple[int, int, int, int]]:
 
 def _one_hot(lo: Lowering, node: Node) -> None:
     table, indices, out = node.inputs[0], node.inputs[1], node.output
-    axis = int(node.attrs["axis"])  # type: ignore[arg-type]
+    axis = integer(node, "axis")
     array = lo.graph.constants[table.id]
     rows = array.shape[axis]
     array = np.moveaxis(array, axis, 0).reshape(rows, -1)

@@ -9,25 +9,26 @@ follows the heaviest. Where wishes conflict, the value is moved for the readers 
 from __future__ import annotations
 
 import math
-from collections import Counter
 
+from compiler.graph.attrs import flag, integers, text
 from compiler.graph.graph import Graph, Node, Value
 from compiler.lowering.context import PARTITIONS, Spec
 from compiler.lowering.groups import is_elementwise
 
-Wishes = dict[int, Counter[Spec]]
+Wishes = dict[int, dict[Spec, float]]
 
 
 def wishes(graph: Graph) -> Wishes:
     """For every value the layouts that its readers want, by weight."""
-    wanted: Wishes = {v.id: Counter() for v in graph.values()}
+    wanted: Wishes = {v.id: {} for v in graph.values()}
     for node in reversed(graph.nodes):
         for i, value in enumerate(node.inputs):
             if value.id in graph.constants:
                 continue
             for spec, weight in _wish(graph, node, i, value, wanted).items():
                 if spec.dim < len(value.shape):
-                    wanted[value.id][spec] += weight
+                    old = wanted[value.id].get(spec, 0.0)
+                    wanted[value.id][spec] = old + weight
     return wanted
 
 
@@ -54,7 +55,7 @@ def _wish(graph: Graph, node: Node, i: int, value: Value, wanted: Wishes) -> dic
     if not shape:
         return {}
     if node.op == "matmul":
-        swap = bool(node.attrs.get("transpose_b" if i else "transpose_a", False))
+        swap = flag(node, "transpose_b" if i else "transpose_a")
         last, second = len(shape) - 1, len(shape) - 2
         k = (second if not swap else last) if i else (last if not swap else second)
         return {Spec.of(shape, k): 2 * size}
@@ -67,12 +68,8 @@ def _wish(graph: Graph, node: Node, i: int, value: Value, wanted: Wishes) -> dic
     if is_elementwise(node):
         return _same(node, value, wanted, size)
     if node.op == "transpose":
-        perm = node.attrs["perm"]
-        assert isinstance(perm, tuple)
-        return {
-            Spec(int(perm[s.dim]), s.block): w  # type: ignore[call-overload]
-            for s, w in wanted[node.output.id].items()
-        }
+        perm = integers(node, "perm")
+        return {Spec(perm[s.dim], s.block): w for s, w in wanted[node.output.id].items()}
     if node.op == "reshape":
         return _through_reshape(value, node.output, wanted)
     if node.op in ("slice", "concat", "pad", "broadcast_to", "copy"):
@@ -81,12 +78,11 @@ def _wish(graph: Graph, node: Node, i: int, value: Value, wanted: Wishes) -> dic
 
 
 def _reduce_wish(node: Node, value: Value, wanted: Wishes, size: float) -> dict[Spec, float]:
-    axes = node.attrs["axes"]
-    assert isinstance(axes, tuple)
+    axes = integers(node, "axes")
     out: dict[Spec, float] = {}
-    if node.attrs["kind"] not in ("sum", "mean"):
+    if text(node, "kind") not in ("sum", "mean"):
         for axis in axes:
-            out[Spec.of(value.shape, int(axis))] = -4 * size  # type: ignore[arg-type]
+            out[Spec.of(value.shape, axis)] = -4 * size
     return out
 
 

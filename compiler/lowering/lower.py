@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.errors import UnsupportedError
+from compiler.graph.attrs import integer, pairs
 from compiler.graph.graph import Graph, Node, Value
 from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
 from compiler.lowering.elementwise import lower_group
@@ -126,7 +127,7 @@ def _parts(graph: Graph) -> dict[int, tuple[Value, int, int]]:
     for node in graph.nodes:
         if node.op != "concat":
             continue
-        at, axis = 0, int(node.attrs["axis"])  # type: ignore[arg-type]
+        at, axis = 0, integer(node, "axis")
         for v in node.inputs:
             if v.id in found:
                 twice.add(v.id)
@@ -158,7 +159,7 @@ def _halos(graph: Graph) -> tuple[dict[int, Halo], dict[int, float]]:
                 continue
             value = node.inputs[0]
             fill = -math.inf if node.attrs.get("kind") == "max" else 0.0
-            pads = [(int(a), int(b)) for a, b in node.attrs["pads"]]  # type: ignore[union-attr,misc]
+            pads = pairs(node, "pads")
             if not any(a or b for a, b in pads) or fills.get(value.id, fill) != fill:
                 continue
             fills[value.id] = fill
@@ -200,9 +201,10 @@ def _keep_outside(lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, l
     producers = lo.graph.producers()
     for v in lo.graph.outputs:
         node = producers.get(v.id)
-        if node is not None and node.op == "concat" and not readers.get(v.id):
-            if all(p.id not in lo.graph.constants and p.dtype == v.dtype for p in node.inputs):
-                lo.outside[v.id] = dense(outputs[v.name], device_dtype(v.dtype), v.shape)
+        if node is None or node.op != "concat" or readers.get(v.id):
+            continue
+        if all(p.id not in lo.graph.constants and p.dtype == v.dtype for p in node.inputs):
+            lo.outside[v.id] = dense(outputs[v.name], device_dtype(v.dtype), v.shape)
 
 
 def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:

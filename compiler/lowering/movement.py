@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
-
+from compiler.graph.attrs import integer, integers, number, pairs, text
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import Lowering, Spec, dense
 from compiler.lowering.layout import best
@@ -12,10 +13,12 @@ from compiler.tiles.iterate import Mismatch, check_alike, tiles
 from compiler.tiles.view import View
 from isa.program import BufferKind
 
+CUT = ("starts", "sizes", "steps")
+
 
 def lower_transpose(lo: Lowering, node: Node) -> None:
     """A transposed view."""
-    perm = tuple(int(p) for p in node.attrs["perm"])  # type: ignore[union-attr,arg-type]
+    perm = integers(node, "perm")
     lo.views[node.output.id] = lo.views[node.inputs[0].id].permute(perm)
 
 
@@ -46,7 +49,7 @@ def lower_slice(lo: Lowering, node: Node) -> None:
     if value.id in lo.outside:
         _load_part(lo, node)
         return
-    triples = list(zip(*(node.attrs[k] for k in ("starts", "sizes", "steps")), strict=True))  # type: ignore[arg-type]
+    triples = list(zip(*(integers(node, k) for k in CUT), strict=True))
     view = _cut(lo.views[value.id], triples)
     if view is None:
         whole = [d for d, (_, size, _) in enumerate(triples) if size == value.shape[d]]
@@ -62,9 +65,7 @@ def lower_slice(lo: Lowering, node: Node) -> None:
 def _load_part(lo: Lowering, node: Node) -> None:
     """A slice of a value that is still in DRAM: only the part is loaded."""
     view: View | None = lo.outside[node.inputs[0].id]
-    for d, (first, size, step) in enumerate(
-        zip(*(node.attrs[k] for k in ("starts", "sizes", "steps")), strict=True)  # type: ignore[arg-type]
-    ):
+    for d, (first, size, step) in enumerate(zip(*(integers(node, k) for k in CUT), strict=True)):
         view = view.slice(d, int(first), int(size), int(step)) if view is not None else None
     assert view is not None, "a dense tensor can be cut anywhere"
     out = node.output
@@ -86,7 +87,7 @@ def _cut(view: View, triples: list[tuple[int, int, int]]) -> View | None:
 
 def lower_concat(lo: Lowering, node: Node, spec: Spec) -> None:
     """Copies into the parts of one tensor."""
-    axis, out = int(node.attrs["axis"]), node.output  # type: ignore[arg-type]
+    axis, out = integer(node, "axis"), node.output
     if out.id in lo.outside:
         _store_parts(lo, node, axis)
         return
@@ -124,7 +125,7 @@ def _engines_can_copy(lo: Lowering, dst: View, value: Value, axis: int, at: int)
 
 
 def _join_in_dram(lo: Lowering, made: View, node: Node, axis: int) -> None:
-    """Parts that lie unlike the whole: each stored once in row-major order, the whole loaded once."""
+    """Parts that lie unlike the whole: each stored in row-major order, the whole loaded once."""
     size = math.prod(made.shape) * made.dtype.size_bytes
     home = dense(
         lo.kernel.dram("concat", size, BufferKind.SCRATCH, made.dtype, made.shape),
@@ -155,7 +156,7 @@ def store_part(lo: Lowering, value: Value, whole: Value, axis: int, at: int) -> 
 
 
 def copy_into(lo: Lowering, dst: View, value: Value, axis: int, at: int) -> None:
-    """dst[.., at : at + extent, ..] := value along `axis`, cut where either has a block boundary."""
+    """dst[.., at : at + extent, ..] := value along `axis`, cut at the blocks of either."""
     src = lo.constant_view(value, dst) if value.id in lo.graph.constants else lo.views[value.id]
     extent = value.shape[axis]
     for first, size in _pieces(extent, _block(src, axis), _block(dst, axis), at):
@@ -175,18 +176,18 @@ def _pieces(extent: int, src: int, dst: int, at: int) -> list[tuple[int, int]]:
     cuts.update(range(src, extent, src))
     cuts.update(p - at for p in range(-(-at // dst) * dst, at + extent, dst) if p > at)
     ordered = sorted(cuts)
-    return [(a, b - a) for a, b in zip(ordered, ordered[1:], strict=False)]
+    return [(a, b - a) for a, b in itertools.pairwise(ordered)]
 
 
 def lower_pad(lo: Lowering, node: Node, spec: Spec) -> None:
     """A larger tensor, filled, with the value inside; edge and mirror modes copy strips."""
     value, out = node.inputs[0], node.output
-    mode = str(node.attrs["mode"])
-    pads = [(int(a), int(b)) for a, b in node.attrs["pads"]]  # type: ignore[union-attr,misc]
+    mode = text(node, "mode")
+    pads = pairs(node, "pads")
     made = lo.produce(out, spec)
     if mode == "constant":
         for _, (ap,) in tiles([made], 65535):
-            lo.kernel.memset(ap, float(node.attrs["value"]))  # type: ignore[arg-type]
+            lo.kernel.memset(ap, number(node, "value"))
     inside: View | None = made
     for d, (low, _) in enumerate(pads):
         inside = inside.slice(d, low, value.shape[d]) if inside is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from compiler.graph.attrs import flag
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import Lowering, Spec, device_dtype
 from compiler.lowering.contract import Term, contract
@@ -33,7 +34,7 @@ def _matmul(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     rank = len(shape)
     sides = []
     for i, value in enumerate(node.inputs):
-        swap = bool(node.attrs.get("transpose_b" if i else "transpose_a", False))
+        swap = flag(node, "transpose_b" if i else "transpose_a")
         k = len(value.shape) - (1 if (i == 0) != swap else 2)
         free = 2 * len(value.shape) - 3 - k
         sides.append((value, k, free))
@@ -77,7 +78,7 @@ def _contracted(lo: Lowering, value: Value, k: int, free: int) -> View:
 
 
 def _operand(view: View, k: int, free: int, rank: int, missing: int) -> View:
-    """Dimensions [batch.., rows, columns, k]; `missing` 0 if the operand has no rows, 1 no columns."""
+    """Dimensions [batch.., rows, columns, k]; `missing` 0: the operand has no rows, 1: no columns."""
     batch = [d for d in range(len(view.shape)) if d not in (k, free)]
     lead = rank - 2 - len(batch)
     shape = [1] * lead + [view.shape[d] for d in batch]
@@ -104,7 +105,7 @@ def _with_weights(
     extent: int,
     where: tuple[int, int],
 ) -> None:
-    """One operand is constant: packed to the other's partitions, loaded in pieces as they are used."""
+    """One operand is constant: packed to the other's partitions, loaded in pieces as used."""
     value = node.inputs[w]
     array = lo.graph.constants[value.id]
     k, free = where

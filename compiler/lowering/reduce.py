@@ -10,6 +10,7 @@ import itertools
 import math
 from dataclasses import replace
 
+from compiler.graph.attrs import integers, text
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.tiles.iterate import (
@@ -37,8 +38,8 @@ ELEMENTS = 8192
 
 def lower_reduce(lo: Lowering, node: Node) -> None:
     """y = kind of x over axes."""
-    value, out, kind = node.inputs[0], node.output, str(node.attrs["kind"])
-    axes = tuple(int(a) for a in node.attrs["axes"])  # type: ignore[union-attr,arg-type]
+    value, out, kind = node.inputs[0], node.output, text(node, "kind")
+    axes = integers(node, "axes")
     view = lo.views[value.id]
     across = [d for d in view.part_dims() if d in axes]
     if across and (kind not in ("sum", "mean") or view.dtype not in MATMUL_DTYPES):
@@ -222,8 +223,14 @@ def _across(
     steps = [
         sliced(view, [b if d == dim else (0, e) for d, e in enumerate(view.shape)]) for b in blocks
     ]
-    drop = [replace(s, shape=shape, factors=tuple(() if d == dim else f for d, f in enumerate(s.factors)))
-            for s in steps]  # fmt: skip
+    drop = [
+        replace(
+            s,
+            shape=shape,
+            factors=tuple(() if d == dim else f for d, f in enumerate(s.factors)),
+        )
+        for s in steps
+    ]
     for _, aps in tiles([flat, *drop], lo.hw.pe_moving_max):
         target, moving = aps[0], aps[1:]
         n = target.free

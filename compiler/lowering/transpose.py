@@ -68,14 +68,14 @@ def _transpose(lo: Lowering, dst: View, src: View, p: int, q: int) -> None:
         buffer = lo.kernel.psum(rows, "transposed")
         column = 0
         for source, count in pieces:
-            for at in range(0, rows, lo.hw.pe_columns):
-                n = min(lo.hw.pe_columns, rows - at)
+            for low in range(0, rows, lo.hw.pe_columns):
+                n = min(lo.hw.pe_columns, rows - low)
                 part = Ap(
                     source.buffer, source.start, count,
-                    source.offset + at * source.dims[0][0] * source.dtype.size_bytes,
+                    source.offset + low * source.dims[0][0] * source.dtype.size_bytes,
                     source.dtype, ((source.dims[0][0], n),),
                 )  # fmt: skip
-                out = Ap(buffer, at, n, column * 4, DType.FP32, ((1, count),))
+                out = Ap(buffer, low, n, column * 4, DType.FP32, ((1, count),))
                 moving = Ap(
                     identity.buffer, source.start, count,
                     source.start * identity.dtype.size_bytes, identity.dtype, ((1, count),),

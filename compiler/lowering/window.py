@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from compiler.graph.attrs import integers, pairs, text
 from compiler.graph.graph import Node
 from compiler.lowering.context import Lowering, Spec
 from compiler.lowering.reduce import OPS, reduce_views
@@ -18,7 +19,7 @@ def padded_input(lo: Lowering, node: Node, fill: float) -> View:
     is wide enough and has the right value, else copies.
     """
     value = node.inputs[0]
-    pads = [(int(a), int(b)) for a, b in node.attrs["pads"]]  # type: ignore[union-attr,misc]
+    pads = pairs(node, "pads")
     view = lo.view(value, Spec.of(value.shape, 1))
     halo = lo.halos.get(value.id, {})
     wide = all(
@@ -47,7 +48,7 @@ def padded_input(lo: Lowering, node: Node, fill: float) -> View:
 def lower_window(lo: Lowering, node: Node) -> None:
     """y = kind over windows of x."""
     out = node.output
-    kind = str(node.attrs["kind"])
+    kind = text(node, "kind")
     window, strides, dilations = (_ints(node, k) for k in ("window", "strides", "dilations"))
     fill = -math.inf if kind == "max" else 0.0
     view = padded_input(lo, node, fill)
@@ -70,4 +71,4 @@ def _single(view: View, dim: int) -> int:
 
 
 def _ints(node: Node, key: str) -> tuple[int, ...]:
-    return tuple(int(v) for v in node.attrs[key])  # type: ignore[union-attr,arg-type]
+    return integers(node, key)

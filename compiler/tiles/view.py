@@ -110,12 +110,12 @@ class View:
             return None
         if any(f.part and f.stride < 0 for f in kept):
             return None
-        made = self.factors[:dim] + (tuple(kept),) + self.factors[dim + 1 :]
-        shape = self.shape[:dim] + (size,) + self.shape[dim + 1 :]
+        made = (*self.factors[:dim], tuple(kept), *self.factors[dim + 1 :])
+        shape = (*self.shape[:dim], size, *self.shape[dim + 1 :])
         return replace(self, shape=shape, factors=made, start=start, offset=offset)
 
     def reshape(self, shape: tuple[int, ...]) -> View | None:
-        """The same elements in row-major order, or None where a factor would have to be cut unevenly."""
+        """The same elements in row-major order; None where a factor would be cut unevenly."""
         if shape == self.shape:
             return self
         if 0 in shape:

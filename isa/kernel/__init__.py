@@ -7,8 +7,8 @@ streams and semaphores follow.
     synchronize.py   waits and signals that keep those orders across streams; a Program
 """
 
-from isa.kernel.builder import Ap, Buffer, DmaAp, Kernel
+from isa.kernel.builder import Ap, DmaAp, Kernel
 from isa.kernel.synchronize import synchronize
-from isa.kernel.virtual import VirtualProgram
+from isa.kernel.virtual import Buffer, VirtualProgram
 
 __all__ = ["Ap", "Buffer", "DmaAp", "Kernel", "VirtualProgram", "synchronize"]

@@ -42,12 +42,16 @@ _INSTRUCTION, _BUFFER, _WRITE, _P0, _P1, _B0, _B1 = range(7)
 
 @njit(cache=True)
 def _overlap(a: Ints, b: Ints) -> bool:
-    return a[_P0] < b[_P1] and b[_P0] < a[_P1] and a[_B0] < b[_B1] and b[_B0] < a[_B1]
+    across: bool = a[_P0] < b[_P1] and b[_P0] < a[_P1]
+    along: bool = a[_B0] < b[_B1] and b[_B0] < a[_B1]
+    return across and along
 
 
 @njit(cache=True)
 def _covers(a: Ints, b: Ints) -> bool:
-    return a[_P0] <= b[_P0] and a[_P1] >= b[_P1] and a[_B0] <= b[_B0] and a[_B1] >= b[_B1]
+    across: bool = a[_P0] <= b[_P0] and a[_P1] >= b[_P1]
+    along: bool = a[_B0] <= b[_B0] and a[_B1] >= b[_B1]
+    return across and along
 
 
 @njit(cache=True)

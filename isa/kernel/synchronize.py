@@ -55,7 +55,7 @@ def synchronize(
     return _assemble(program, words, order, waits, address, hw)
 
 
-# --- orders that the placement demands -------------------------------------------------------------
+# --- orders that the placement demands ----------------------------------------------------------
 
 
 def _root_buffers(program: VirtualProgram, deps: Dependencies) -> tuple[Ints, Ints]:
@@ -121,7 +121,7 @@ def _replay(by_start: Ints, spans: Ints, granules: int) -> tuple[Ints, Ints]:
     return np.stack((begin, size)), found[:used].copy()
 
 
-# --- waits -----------------------------------------------------------------------------------------
+# --- waits --------------------------------------------------------------------------------------
 
 
 @njit(cache=True)
@@ -187,7 +187,7 @@ def _waits(
     return waits
 
 
-# --- words -----------------------------------------------------------------------------------------
+# --- words --------------------------------------------------------------------------------------
 
 
 def placed_words(program: VirtualProgram, address: Ints) -> Words:

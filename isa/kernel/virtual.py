@@ -22,7 +22,7 @@ from isa.spec import (
 
 Words = NDArray[np.uint64]
 OPERANDS = 5
-"""Operand places of an instruction: tile slots A, B, C, scalars 0, 1. DMA uses A (dst) and B (src)."""
+"""Operand places of an instruction: tile slots A, B, C, scalars 0, 1. A DMA's are dst and src."""
 
 NO_BUFFER = -1
 
@@ -106,7 +106,7 @@ class Boxes:
 
 
 def _roles() -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """For every opcode: the role of each operand place (0 none, else Role), and whether it is DMA."""
+    """For every opcode: the role of each operand place (0 none), and whether it is DMA."""
     roles = np.zeros((256, OPERANDS), dtype=np.int64)
     dma = np.zeros(256, dtype=bool)
     for opcode, kind in REGISTRY.items():
