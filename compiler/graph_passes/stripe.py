@@ -148,7 +148,11 @@ def _elementwise_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | No
     dim = known[0] if known else _default(node.output)
     for v in node.inputs:
         shift = len(out) - len(v.shape)
-        if graph.is_constant(v) or dim < shift or v.shape[dim - shift] == 1:
+        if graph.is_constant(v):
+            continue
+        if dim < shift or v.shape[dim - shift] == 1:  # broadcast: every strip reads it whole
+            if v.id in dims:
+                return None
             continue
         if dims.setdefault(v.id, dim - shift) != dim - shift:
             return None

@@ -133,7 +133,7 @@ def _reduce_region(lo: Lowering, out: View, src: View, axes: list[int], op: AluO
     free = _join(free)
     reduced = _join(
         [Loop(f.extent, (f.stride,)) for d in axes for f in src.factors[d] if f.extent > 1]
-    )
+    ) or [Loop(1, (0,))]
     if len(reduced) > REDUCED_DIMS:
         raise Mismatch(1, "more than three reduced dimensions")
     size = math.prod(r.extent for r in reduced)
