@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-THOROUGH = 12_000
-"""Boxes up to which the solvers that look at every pair are tried."""
+MOST_PAIRS = 100_000_000
+"""Pairs of boxes that a solver which looks at all of them may look at."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,19 @@ def two_ended(problem: Problem) -> Ints | None:
 
 
 def largest_first(problem: Problem) -> Ints | None:
-    """Largest boxes first, each at the lowest address that all placed ones leave."""
-    return _by_size(problem, problem.size)
+    """Boxes of the largest area first, each at the lowest address that those placed leave; a box
+    that finds none goes to the front, and all is placed anew."""
+    p, n = problem, len(problem)
+    order = np.lexsort((p.start, -p.size * (p.end - p.start)))
+    address = np.zeros(n, np.int64)
+    attempts = min(MOST_PAIRS // max(1, n * n), 4 * n)
+    fits = attempts > 0 and _promote(
+        order, p.start, p.end, p.size, p.align, p.q0, p.q1, p.capacity, address, attempts
+    )
+    return address if fits else None
 
 
-def longest_first(problem: Problem) -> Ints | None:
-    """The same in order of area."""
-    return _by_size(problem, problem.size * (problem.end - problem.start))
-
-
-SOLVERS: tuple[Solver, ...] = (first_fit, two_ended, best_fit, largest_first, longest_first)
+SOLVERS: tuple[Solver, ...] = (first_fit, two_ended, best_fit, largest_first)
 
 
 def _by_time(p: Problem, *, two_ended: bool, best: bool) -> Ints | None:
@@ -91,15 +94,6 @@ def _by_time(p: Problem, *, two_ended: bool, best: bool) -> Ints | None:
     fits = _in_order(
         order, p.start, p.end, p.size, p.align, p.q0, p.q1, p.capacity, from_top, best, address
     )
-    return address if fits else None
-
-
-def _by_size(p: Problem, weight: Ints) -> Ints | None:
-    if len(p) > THOROUGH:
-        return None
-    order = np.lexsort((p.start, -weight))
-    address = np.zeros(len(p), np.int64)
-    fits = _any_order(order, p.start, p.end, p.size, p.align, p.q0, p.q1, p.capacity, address)
     return address if fits else None
 
 
@@ -153,26 +147,40 @@ def _gap(live, count, b, size, align, q0, q1, capacity, top, best, address):  # 
 
 
 @njit(cache=True)
+def _promote(order, start, end, size, align, q0, q1, capacity, address, attempts):  # type: ignore[no-untyped-def]
+    """Place all boxes; whenever one finds no place, put it first and begin again."""
+    for _ in range(attempts):
+        k = _any_order(order, start, end, size, align, q0, q1, capacity, address)
+        if k < 0:
+            return True
+        if k == 0:
+            return False
+        stuck = order[k]
+        order[1 : k + 1] = order[:k].copy()
+        order[0] = stuck
+    return False
+
+
+@njit(cache=True)
 def _any_order(order, start, end, size, align, q0, q1, capacity, address):  # type: ignore[no-untyped-def]
-    """Place boxes in the order given, each against all that are placed."""
-    n = len(order)
-    meets = np.empty(n, np.int64)
-    live = np.empty(n + 1, np.int64)
-    for k in range(n):
+    """Place boxes in the order given; returns the place of the first that finds none, or -1."""
+    near = np.empty(len(order) + 1, np.int64)
+    for k in range(len(order)):
         b, count = order[k], 0
         for j in range(k):
             a = order[j]
             if start[a] < end[b] and start[b] < end[a] and q0[a] < q1[b] and q0[b] < q1[a]:
-                meets[count] = address[a]
-                live[count] = a
+                at = count
+                while at > 0 and address[near[at - 1]] > address[a]:
+                    near[at] = near[at - 1]
+                    at -= 1
+                near[at] = a
                 count += 1
-        by_address = np.argsort(meets[:count], kind="mergesort")
-        sorted_live = live[:count][by_address]
-        at = _gap(sorted_live, count, b, size, align, q0, q1, capacity, False, False, address)
+        at = _gap(near, count, b, size, align, q0, q1, capacity, False, False, address)
         if at < 0:
-            return False
+            return k
         address[b] = at
-    return True
+    return -1
 
 
 def peak(problem: Problem) -> int:

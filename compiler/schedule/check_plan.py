@@ -95,11 +95,12 @@ def _places(program: VirtualProgram, plan: Plan, hw: Hardware) -> Iterator[str]:
 
 def _overlaps(program: VirtualProgram, plan: Plan, position: Ints) -> Iterator[str]:
     """No two buffers share a granule of a quadrant while both are in use."""
-    boxes, lives = program.boxes, {}
+    boxes = program.boxes
+    lives: dict[int, tuple[int, int]] = {}
     for x in range(len(boxes.instruction)):
-        b, at = int(boxes.buffer[x]), int(position[boxes.instruction[x]])
-        first, last = lives.get(b, (at, at))
-        lives[b] = (min(first, at), max(last, at))
+        touched, at = int(boxes.buffer[x]), int(position[boxes.instruction[x]])
+        first, last = lives.get(touched, (at, at))
+        lives[touched] = (min(first, at), max(last, at))
     for a in program.buffers:
         for b in program.buffers[a.id + 1 :]:
             if a.memory is not b.memory or not {a.id, b.id} <= lives.keys():

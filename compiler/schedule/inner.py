@@ -7,6 +7,9 @@ time, which a fresh installation spends once. Its caller's cache holds its code.
 
 from __future__ import annotations
 
+from typing import Any
+
 from numba import njit
 
-inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+_OPTIONS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+inner = njit(**_OPTIONS)

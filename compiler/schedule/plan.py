@@ -73,7 +73,7 @@ class ScheduleOptions:
     prefetch: bool = True
     window: int = 4096
     prefetch_share: float = 0.9
-    rooms: tuple[float, ...] = (1.0, 0.9, 0.75, 0.5, 0.0)
+    rooms: tuple[float, ...] = (1.0, 0.95, 0.9, 0.8, 0.65, 0.4, 0.0)
 
 
 @dataclass(frozen=True)

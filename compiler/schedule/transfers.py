@@ -77,7 +77,7 @@ def enqueue(t: Any, m: Any, v: Any, u: int, q: int, now: int) -> None:
 @inner
 def begin(t: Any, v: Any, q: int, now: int) -> None:
     """The data of the queue's first transfer start to move."""
-    u = v.queue[q, HEAD]
+    u: int = v.queue[q, HEAD]
     v.queue[q, ACTIVE], v.queue[q, LEFT], v.queue[q, SINCE], v.queue[q, RATE] = (
         1,
         max(1, t.unit[u, WORK]),
@@ -91,7 +91,7 @@ def begin(t: Any, v: Any, q: int, now: int) -> None:
 @inner
 def finish(t: Any, m: Any, v: Any, q: int, now: int) -> int:
     """The queue's first transfer has ended; returns its unit."""
-    u = v.queue[q, HEAD]
+    u: int = v.queue[q, HEAD]
     v.queue[q, ACTIVE], v.queue[q, RATE], v.queue[q, LEFT], v.queue[q, QUEUE_FREE] = 0, 0, 0, now
     v.queue[q, HEAD] = v.unit[u, NEXT]
     v.queue[q, AT] = FOREVER
@@ -104,7 +104,7 @@ def finish(t: Any, m: Any, v: Any, q: int, now: int) -> int:
 
 @inner
 def share(t: Any, m: Any, v: Any, now: int) -> None:
-    """New rates for what is under way, and new times of endinm."""
+    """New rates for what is under way, and new times of ending."""
     queues = len(v.queue)
     rest, open_ones = m.engines, 0
     for q in range(queues):
@@ -146,7 +146,7 @@ def share(t: Any, m: Any, v: Any, now: int) -> None:
 @inner
 def work_ahead(m: Any, v: Any, lane: int, now: int) -> int:
     """Engine time that the transfers of a class still need."""
-    total = 0
+    total: int = 0
     first, count = v.lane[lane, QUEUE_FIRST], v.lane[lane, QUEUE_COUNT]
     for q in range(first, first + count):
         total += (
