@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
-from simulator.recorder import record
-from simulator.runtime import Device, LoadedModel
 
 import neff
 from compiler.graph.graph import Graph
@@ -19,6 +17,8 @@ from compiler.options import Options
 from compiler.pipeline import Compiled, compile_model
 from isa.hardware import Hardware, load_target
 from neff.model import ModelTensor, Neff
+from simulator.recorder import record
+from simulator.runtime import Device, LoadedModel
 from simulator.timing import Timing
 from systola import report as reports
 from systola.inputs import SEED, Array, complete_inputs
@@ -63,6 +63,8 @@ class Model:
         report: what the compiler said of it.
     """
 
+    _proved = False
+
     def __init__(self, model: Neff, hw: Hardware, report: Mapping[str, Any]) -> None:
         self.neff, self.hw = model, hw
         self.report: dict[str, Any] = dict(report)
@@ -87,7 +89,7 @@ class Model:
 
     @cached_property
     def _loaded(self) -> LoadedModel:
-        return Device(self.hw).load(self.neff)
+        return Device(self.hw).load(self.neff, check=not self._proved)
 
     def load(self) -> None:
         """Verify the program and place it on the device; `run` does so when it is first called.
@@ -103,7 +105,7 @@ class Model:
         Args:
             inputs: arrays by input name; what is missing is drawn from `seed`.
         Raises:
-            MalformedError: SYS-S002 .. SYS-S004, an input does not fit the model.
+            MalformedError: SYS-R020 .. SYS-R024, an input does not fit the model.
             IllegalError, TrapError: the program is not sound.
         """
         whole, drawn = complete_inputs(self.inputs, inputs or {}, seed)
@@ -117,6 +119,8 @@ class Model:
 
 class CompiledModel(Model):
     """A model as the compiler left it: a `Model`, and the graph it was made from."""
+
+    _proved = True  # by the compiler's own last step
 
     def __init__(self, compiled: Compiled, hw: Hardware) -> None:
         super().__init__(compiled.neff, hw, reports.of_compilation(compiled.report))

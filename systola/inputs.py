@@ -1,7 +1,7 @@
-"""Arrays of inputs and outputs: NPZ files, checks, and what is drawn where none is given.
+"""Arrays of inputs and outputs: NPZ files, and what is drawn where none is given.
 
-Codes   SYS-S001  the arrays' file cannot be read      SYS-S003  an array has another shape
-        SYS-S002  the model has no such input          SYS-S004  an array's type does not convert
+What fits a model is for the runtime to say (`simulator.tensors`).
+Codes   SYS-S001  the arrays' file cannot be read
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from isa.errors import MalformedError
 from isa.files import whole_file
 from neff.model import ModelTensor
+from simulator.tensors import check_inputs, draw
 
 Array = NDArray[Any]
 SEED = 0
@@ -70,67 +71,11 @@ def complete_inputs(
     """Every input in its model's type, and the names of those that had to be drawn.
 
     Raises:
-        MalformedError: SYS-S002 .. SYS-S004.
+        MalformedError: SYS-R021 .. SYS-R023, an array does not fit.
     """
-    unknown = sorted(set(given) - {t.name for t in tensors})
-    if unknown:
-        raise MalformedError(
-            "SYS-S002",
-            "the model has no such input",
-            found=", ".join(unknown),
-            hint=f"its inputs are {', '.join(t.name for t in tensors)}",
-        )
-    drawn = tuple(t.name for t in tensors if t.name not in given)
-    whole = {
-        t.name: _draw(t, seed + i) if t.name in drawn else _fitted(t, given[t.name])
-        for i, t in enumerate(tensors)
-    }
+    whole = check_inputs(tensors, given)
+    drawn = tuple(t.name for t in tensors if t.name not in whole)
+    for i, tensor in enumerate(tensors):
+        if tensor.name in drawn:
+            whole[tensor.name] = draw(tensor, seed + i)
     return whole, drawn
-
-
-def _fitted(tensor: ModelTensor, value: ArrayLike) -> Array:
-    array = np.asarray(value)
-    if array.shape != tensor.shape:
-        raise MalformedError(
-            "SYS-S003",
-            "an input has the shape that the model was compiled for",
-            found=f"{list(array.shape)}; compiled for {list(tensor.shape)}",
-            at=f"input {tensor.name!r}",
-            hint="reshape the array, or compile with --shape for this one",
-        )
-    if array.dtype == tensor.numpy:
-        return array
-    kinds = "biuf"  # from left to right each converts to the next; bfloat16 and FP8 are floats
-    has, wants = (d.kind if d.kind in kinds else "f" for d in (array.dtype, tensor.numpy))
-    if array.dtype.kind in "OSUMmc" or (has == "f" and wants != "f"):
-        raise _no_conversion(tensor, array, "")
-    with np.errstate(all="ignore"):
-        converted = array.astype(tensor.numpy)
-    if wants != "f" and not np.array_equal(converted.astype(array.dtype), array):
-        raise _no_conversion(tensor, array, " with values out of its range")
-    return converted
-
-
-def _no_conversion(tensor: ModelTensor, array: Array, why: str) -> MalformedError:
-    return MalformedError(
-        "SYS-S004",
-        "an input's type converts to the model's",
-        found=f"{array.dtype}{why}; the model takes {tensor.dtype}",
-        at=f"input {tensor.name!r}",
-    )
-
-
-def _draw(tensor: ModelTensor, seed: int) -> Array:
-    """Floats from a standard normal, bytes from their whole range, wider integers 0 or 1.
-
-    Wider integers are indices, masks or kinds more often than quantities: 0 and 1 are in range of
-    any of them.
-    """
-    random = np.random.Generator(np.random.PCG64(seed))
-    dtype = tensor.numpy
-    if dtype.kind in "biu":
-        low, high = 0, 1
-        if dtype.kind != "b" and dtype.itemsize == 1:
-            low, high = (-128, 127) if dtype.kind == "i" else (0, 255)
-        return random.integers(low, high, tensor.shape, np.int64, endpoint=True).astype(dtype)
-    return random.standard_normal(tensor.shape).astype(dtype)
