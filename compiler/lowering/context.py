@@ -73,7 +73,7 @@ class Lowering:
     wanted: dict[int, dict[Spec, float]] = field(default_factory=dict)
     halos: dict[int, Halo] = field(default_factory=dict)
     fills: dict[int, float] = field(default_factory=dict)
-    haloed: set[int] = field(default_factory=set)
+    haloed: dict[int, Halo] = field(default_factory=dict)  # halos as they were made
     parts: dict[int, tuple[Value, int, int]] = field(default_factory=dict)
     joined: set[int] = field(default_factory=set)  # parts made in place
     outside: dict[int, View] = field(default_factory=dict)  # values still in DRAM, by id
@@ -94,7 +94,9 @@ class Lowering:
         fill: float = 0.0,
     ) -> View:
         """A new SBUF tensor in a layout; a halo is filled with `fill`."""
-        halo = halo or {}
+        if not shape:
+            return replace(self.allocate((1,), dtype, spec, name), shape=(), factors=())
+        halo = {d: pads for d, pads in (halo or {}).items() if d != spec.dim}
         extent, block = shape[spec.dim], min(spec.block, shape[spec.dim])
         blocks = -(-extent // block)
         factors: list[tuple[Factor, ...]] = [()] * len(shape)
@@ -124,7 +126,7 @@ class Lowering:
             value.shape, dtype or device_dtype(value.dtype), spec, value.name, halo, fill
         )
         if halo:
-            self.haloed.add(value.id)
+            self.haloed[value.id] = {d: p for d, p in halo.items() if d != spec.dim}
         self.views[value.id] = made
         return made
 
@@ -158,6 +160,11 @@ class Lowering:
                     stride *= f.extent
             factors.insert(0, tuple(made))
         dtype = device_dtype(value.dtype)
+        if like.replicated:
+            buffer = self.kernel.sbuf(PARTITIONS, stride * dtype.size_bytes, value.name)
+            view = View(buffer, dtype, value.shape, tuple(factors), replicated=True)
+            self.views[value.id] = view
+            return view
         last = like.start + sum(
             f.stride * (f.extent - 1) for fs in like.factors for f in fs if f.part
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from compiler.graph.graph import Array, Node, Value
-from compiler.lowering.context import Lowering, Spec, device_dtype
+from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Box
 from compiler.lowering.expression import Emitter, Op, Term
 from compiler.tiles.iterate import Mismatch, check_alike, sliced, tiles
-from compiler.tiles.view import View
+from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
 from isa.kernel import Ap
 
@@ -35,6 +35,8 @@ class Plan:
         columns = [sliced(v, box) for v in self.columns]
         results = {i: sliced(v, box) for i, v in self.outs.items()}
         views = [*results.values(), *([leading] if leading is not None else []), *inputs, *columns]
+        if views[0].replicated:
+            views = [_on_every_partition(v) for v in views]
         for nums, aps in tiles(views, limit):
             outs = dict(zip(results, aps, strict=False))
             rest = aps[len(results) :]
@@ -43,6 +45,16 @@ class Plan:
             first = outs[next(iter(outs))]
             emitter = Emitter(lo.kernel, lo.load, nums, first.partitions, _start(first))
             emitter.run(self.ops, [*lead, *body], rest[len(lead) + len(inputs) :], outs)
+
+
+def _on_every_partition(view: View) -> View:
+    """A replicated view with its partitions as a dimension in front."""
+    return replace(
+        view,
+        shape=(PARTITIONS, *view.shape),
+        factors=((Factor(PARTITIONS, 1, True),), *view.factors),
+        replicated=False,
+    )
 
 
 def _start(ap: Ap) -> int:
@@ -127,6 +139,8 @@ class _Operands:
         lo, shape, spec = self.lo, self.like.shape, self.spec
         view = lo.views[value.id]
         lead = len(shape) - len(view.shape)
+        if self.shared is not None and self.shared.replicated:
+            return lo.replicated(value, PARTITIONS).broadcast(shape)
         if self.shared is not None:
             return self._beside(view.broadcast(shape), value)
         d = spec.dim - lead

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from compiler.graph.attrs import flag, integers, text
+from compiler.graph.attrs import flag, integer, integers, pairs, text
 from compiler.graph.graph import Graph, Node, Value
 from compiler.lowering.context import PARTITIONS, Spec
 from compiler.lowering.groups import is_elementwise
@@ -73,8 +73,27 @@ def _wish(graph: Graph, node: Node, i: int, value: Value, wanted: Wishes) -> dic
     if node.op == "reshape":
         return _through_reshape(value, node.output, wanted)
     if node.op in ("slice", "concat", "pad", "broadcast_to", "copy"):
-        return _same(node, value, wanted, size)
+        found = _same(node, value, wanted, size)
+        for d in _cut_inside_quadrants(node, i):
+            for spec in [s for s in found if s.dim == d]:
+                del found[spec]
+            found[Spec.of(shape, d)] = -3 * size
+        return found
     return {}
+
+
+def _cut_inside_quadrants(node: Node, i: int) -> list[int]:
+    """Dimensions cut at a place where no engine may start: not a multiple of 32 partitions."""
+    if node.op == "slice":
+        starts, steps = integers(node, "starts"), integers(node, "steps")
+        return [d for d, (a, s) in enumerate(zip(starts, steps, strict=True)) if a % 32 or s != 1]
+    if node.op == "pad":
+        return [d for d, (low, _) in enumerate(pairs(node, "pads")) if low % 32]
+    if node.op == "concat":
+        axis = integer(node, "axis")
+        at = sum(v.shape[axis] for v in node.inputs[:i])
+        return [axis] if at % 32 else []
+    return []
 
 
 def _reduce_wish(node: Node, value: Value, wanted: Wishes, size: float) -> dict[Spec, float]:
@@ -119,8 +138,6 @@ def _map_dim(new: tuple[int, ...], old: tuple[int, ...], spec: Spec) -> Spec | N
                 return Spec(d, spec.block)
             if old[d] % extent == 0:  # the operand's dimension is split; ours is the inner part
                 return Spec(d, _joint_block(old[d], extent))
-            if extent % old[d] == 0:
-                return Spec.of(old, d)
             return None
         place *= old[d]
     return None

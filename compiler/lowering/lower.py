@@ -143,6 +143,7 @@ def _store_finished(lo: Lowering, members: Group) -> None:
             place = lo.parts.get(v.id)
             if place is not None and place[0].id in lo.outside and v.id in lo.views:
                 store_part(lo, v, *place)
+                lo.joined.add(v.id)
 
 
 def _layer(node: Node) -> str:
@@ -237,17 +238,21 @@ def _elementwise_spec(lo: Lowering, members: Group, wanted: Wishes) -> Spec | Vi
     inside = {n.output.id for n in members.nodes}
     votes: dict[Spec, int] = {}
     model: View | None = None
+    shared: View | None = None
     for node in members.nodes:
         for v in node.inputs:
             if v.id in inside or v.id not in lo.views or v.shape != shape:
+                continue
+            if lo.views[v.id].replicated:
+                model = model or lo.views[v.id]
                 continue
             spec = _spec_of(lo, v)
             if spec is not None:
                 votes[spec] = votes.get(spec, 0) + 1
             elif copyable(lo.views[v.id]) and not members_want_halo(lo, members):
-                model = model or lo.views[v.id]
-    if not votes and model is not None:
-        return model
+                shared = lo.views[v.id]
+    if not votes and (shared is not None or model is not None):
+        return shared or model or Spec(0, 1)
     if votes:
         return max(votes, key=lambda s: (votes[s], -s.dim, s.block))
     return best(wanted, members.nodes[-1].output)

@@ -152,7 +152,6 @@ def store_part(lo: Lowering, value: Value, whole: Value, axis: int, at: int) -> 
     target = lo.outside[whole.id].slice(axis, at, value.shape[axis])
     assert target is not None, "a dense tensor can be cut anywhere"
     lo.dma(target, lo.views[value.id])
-    lo.joined.add(value.id)
 
 
 def copy_into(lo: Lowering, dst: View, value: Value, axis: int, at: int) -> None:
@@ -185,7 +184,7 @@ def lower_pad(lo: Lowering, node: Node, spec: Spec) -> None:
     mode = text(node, "mode")
     pads = pairs(node, "pads")
     made = lo.produce(out, spec)
-    if mode == "constant":
+    if mode == "constant" or sum(pair != (0, 0) for pair in pads) > 1:
         for _, (ap,) in tiles([made], 65535):
             lo.kernel.memset(ap, number(node, "value"))
     inside: View | None = made

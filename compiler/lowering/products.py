@@ -7,13 +7,17 @@ from dataclasses import replace
 
 from compiler.graph.attrs import flag
 from compiler.graph.graph import Node, Value
-from compiler.lowering.context import Lowering, Spec, device_dtype
+from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Term, contract
 from compiler.lowering.convolution import conv
 from compiler.lowering.elementwise import plan
 from compiler.lowering.weights import Behind, Shifted, packed_weights, transfer_span
 from compiler.tiles.iterate import legal_start
 from compiler.tiles.view import Factor, View
+
+
+MOVE_CYCLES = 6000
+"""About what moving an operand to other partitions costs; below it, extra array passes are cheaper."""
 
 
 def lower_product(lo: Lowering, nodes: list[Node], results: list[Value], wanted: Spec) -> None:
@@ -46,7 +50,7 @@ def _matmul(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     k_spec: dict[int, View] = {}
     for i, (value, k, free) in enumerate(sides):
         if not constant[i]:
-            view = _contracted(lo, value, k, free)
+            view = _contracted(lo, value, k, free, math.prod(shape) / lo.hw.pe_columns)
             k_spec[i] = _operand(view, k, free, rank, 1 - i)
     if all(constant):
         raise AssertionError("a product of constants is folded")
@@ -59,7 +63,7 @@ def _matmul(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     _with_weights(lo, node, spec, behind, w, stationary == w, other, extent, sides[w][1:])
 
 
-def _contracted(lo: Lowering, value: Value, k: int, free: int) -> View:
+def _contracted(lo: Lowering, value: Value, k: int, free: int, products: float) -> View:
     """A value with dimension k on partitions; other partition factors may stand in the batch."""
     view = lo.views[value.id]
     parts = [f for f in view.factors[k] if f.part and f.extent > 1]
@@ -74,7 +78,20 @@ def _contracted(lo: Lowering, value: Value, k: int, free: int) -> View:
                     starts = {s + i * f.stride for s in starts for i in range(f.extent)}
         if all(legal_start(s, parts[0].extent) for s in starts):
             return view
+    if dense_in_blocks(view, k, free):
+        steps = value.shape[k] // parts[0].extent - -(-value.shape[k] // PARTITIONS)
+        if steps * products < MOVE_CYCLES:
+            return view
     return lo.view(value, Spec.of(value.shape, k))
+
+
+def dense_in_blocks(view: View, k: int, free: int) -> bool:
+    """Whether k has one dense partition factor from a legal start, and no other dimension any."""
+    parts = [f for f in view.factors[k] if f.part and f.extent > 1]
+    if len(parts) != 1 or parts[0].stride != 1 or view.replicated or view.ragged(k):
+        return False
+    alone = view.part_dims() == [k]
+    return alone and legal_start(view.start + view.buffer.start, parts[0].extent)
 
 
 def _operand(view: View, k: int, free: int, rank: int, missing: int) -> View:

@@ -21,7 +21,7 @@ def padded_input(lo: Lowering, node: Node, fill: float) -> View:
     value = node.inputs[0]
     pads = pairs(node, "pads")
     view = lo.view(value, Spec.of(value.shape, 1))
-    halo = lo.halos.get(value.id, {})
+    halo = lo.haloed.get(value.id, {})
     wide = all(
         lo_ <= halo.get(d + 2, (0, 0))[0] and hi <= halo.get(d + 2, (0, 0))[1]
         for d, (lo_, hi) in enumerate(pads)

@@ -135,8 +135,19 @@ class View:
             split = _split([f for i in old for f in self.factors[i]], [shape[j] for j in new])
             if split is None:
                 return None
-            made.extend(split)
+            made.extend(_joined(fs) for fs in split)
         return replace(self, shape=shape, factors=tuple(made))
+
+
+def _joined(factors: Factors) -> Factors:
+    """Neighbours that walk one run become one factor."""
+    out: list[Factor] = []
+    for f in factors:
+        if out and out[-1].part == f.part and out[-1].stride == f.stride * f.extent:
+            out[-1] = Factor(out[-1].extent * f.extent, f.stride, f.part)
+        else:
+            out.append(f)
+    return tuple(out)
 
 
 def _aligned_groups(
