@@ -72,7 +72,11 @@ def simulate(
     Raises:
         TrapError: SYS-R001 .. R013, whatever the reference interpreter raises.
     """
-    return _Simulation(tables, state, step_limit).run()
+    simulation = _Simulation(tables, state, step_limit)
+    try:
+        return simulation.run()
+    finally:
+        simulation.export_stationary()
 
 
 class _Stream:
@@ -119,7 +123,6 @@ class _Simulation:
                     activations,
                 )
             if slot == DONE:
-                self._export_stationary()
                 return FunctionalRun(
                     self.state, self.by_reference, self.step_limit - int(limits[1])
                 )
@@ -140,7 +143,7 @@ class _Simulation:
         instruction = machine.next_instruction(stream)
         assert instruction is not None
         if isinstance(instruction, _MATMUL):
-            self._export_stationary()
+            self.export_stationary()
         machine.step(stream)
         if isinstance(instruction, _LOAD):
             self._import_stationary()
@@ -148,7 +151,8 @@ class _Simulation:
         self.at[slot] = self.tables.slots[0, slot] + machine.at[stream]
         limits[1] = self.step_limit - machine.steps
 
-    def _export_stationary(self) -> None:
+    def export_stationary(self) -> None:
+        """Tell the state what the array holds, if it was loaded here."""
         held, row = self.scratch.held, int(self.scratch.held[HELD_BY])
         if row < 0:
             return

@@ -29,13 +29,14 @@ from isa.tiles import Tile, contiguous
 Words = NDArray[np.uint64]
 DRAM_USED = 1 << 16  # bytes of the window with interesting values
 POOL = 96  # instructions of a kind
-SPECIAL = np.array(
-    [0x0, 0x80000000, 0x1, 0x80000001, 0x7FFFFF, 0x800000, 0x3F800000, 0xBF800000, 0x7F7FFFFF]
-    + [0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00001, 0x7F800001, 0x4B000000]
-    + [0x4F000000, 0xCF000000, 0x4F800000, 0x7FFFFFFF, 0xFFFFFFFF, 0x00010001, 0x7FFF8000]
-    + [0x3F808000, 0x3F818000, 0x477FE000, 0x477FF000, 0x33000000, 0x38800000, 0xFF80FF7F],
-    np.uint32,
-)
+# fmt: off
+SPECIAL = np.array([
+    0x0, 0x80000000, 0x1, 0x80000001, 0x7FFFFF, 0x800000, 0x3F800000, 0xBF800000, 0x7F7FFFFF,
+    0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00001, 0x7F800001, 0x4B000000, 0x4F000000,
+    0xCF000000, 0x4F800000, 0x7FFFFFFF, 0xFFFFFFFF, 0x00010001, 0x7FFF8000, 0x3F808000, 0x3F818000,
+    0x477FE000, 0x477FF000, 0x33000000, 0x38800000, 0xFF80FF7F,
+], np.uint32)
+# fmt: on
 
 
 def small_target(name: str) -> Hardware:
@@ -44,7 +45,7 @@ def small_target(name: str) -> Hardware:
 
 
 def awkward_words(rng: np.random.Generator, n: int) -> NDArray[np.uint32]:
-    """Words that are special values, ordinary numbers in FP32 and BF16, small integers, any bits."""
+    """Special values, ordinary numbers in FP32 and in BF16, small integers, any bits."""
     kind = rng.integers(0, 6, n)
     numbers = (rng.standard_normal(n) * 4).astype(np.float32).view(np.uint32)
     halves = (numbers >> np.uint32(16)) * np.uint32(0x10001)
@@ -169,6 +170,7 @@ def matmuls(target: str) -> Words:
     return words[mask.reshape(-1, 2).all(axis=1)]
 
 
+@cache
 def kinds_of(target: str) -> list[tuple[int, list[int]]]:
     """Opcodes that a target has, with a stream or two for each."""
     hw = small_target(target)
@@ -202,7 +204,6 @@ def random_program(target: str, seed: int, length: int = 12) -> Program:
             continue
         if opcode in (1, 2) and rng.random() < 0.9:
             continue  # these rarely suit each other; `matmuls` do
-        rows = pool(target, opcode, usable[rng.integers(0, len(usable))])
         stream = usable[0] if alone else usable[rng.integers(0, len(usable))]
         rows = pool(target, opcode, stream)
         if len(rows):
