@@ -6,6 +6,7 @@ Codes   SYS-F0xx  a model that cannot be read or breaks ONNX's rules     (fronte
         SYS-G0xx  a graph broken by one of our own passes: a bug         (graph/verify.py)
         SYS-G1xx  graph text that cannot be read                         (graph/text.py)
         SYS-G2xx  a wrong call of the evaluator or of a pass             (graph, graph_passes)
+        SYS-S0xx  a program that does not fit the memories               (schedule)
 """
 
 from __future__ import annotations

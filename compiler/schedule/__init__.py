@@ -3,8 +3,10 @@
 plan.py            plan(program, deps, hw) -> Plan: the whole, with retries
 costs.py           what each instruction costs, by the specification
 units.py           what is scheduled as a whole; the canonical order
-list_scheduler.py  the order: engines, queues, semaphores and memory in a model of time
-transfers.py       its DMA queues;  demand.py  its memory guard;  heaps.py;  tables.py
+list_scheduler.py  the order: at every moment the ready unit that comes first
+engines.py         when a unit runs;  transfers.py  the same for DMA queues
+admission.py       which buffers may be taken, guarded by demand.py
+tables.py          what these read and keep;  heaps.py;  inner.py
 allocate.py        addresses
 capacity.py        what to say when it does not fit
 check_plan.py      what a correct plan is, written plainly; shares no code with the others
