@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,11 @@ from hypothesis import strategies as st
 from compiler.schedule.allocate import SOLVERS, Problem, Solver, peak, solve, used
 from compiler.schedule.demand import BLOCK, add, base_curves, blocks_of, greatest
 from compiler.schedule.heaps import pop, push
+
+
+def plain(function: Any) -> Any:
+    """The Python of a function that only compiled ones may call."""
+    return getattr(function, "py_func", function)
 
 
 def problem(rows: list[tuple[int, int, int, int, int]], capacity: int, align: int = 1) -> Problem:
@@ -100,13 +107,13 @@ def test_demand_curves_answer_as_a_plain_array_does(
     none = np.zeros(0, np.int64)
     curve = base_curves(units, none, none, none, none, none, none)
     blocks = blocks_of(curve)
-    plain = np.zeros(units, np.int64)
+    array = np.zeros(units, np.int64)
     for a, b, amount in changes:
         begin, end = sorted((a % (units + 1), b % (units + 1)))
-        add.py_func(curve, blocks, 3, begin, end, amount)
-        plain[begin:end] += amount
-        wanted = max(0, int(plain[begin:end].max(initial=0)))
-        assert greatest.py_func(curve, blocks, 3, begin, end) == wanted
+        plain(add)(curve, blocks, 3, begin, end, amount)
+        array[begin:end] += amount
+        wanted = max(0, int(array[begin:end].max(initial=0)))
+        assert plain(greatest)(curve, blocks, 3, begin, end) == wanted
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 99)), max_size=40))
@@ -114,9 +121,9 @@ def test_a_heap_gives_the_least_first(entries: list[tuple[int, int]]) -> None:
     keys, items = np.zeros(41, np.int64), np.zeros(41, np.int64)
     size = 0
     for key, item in entries:
-        size = push.py_func(keys, items, size, key, item)
+        size = plain(push)(keys, items, size, key, item)
     found = []
     while size:
         found.append((int(keys[0]), int(items[0])))
-        size = pop.py_func(keys, items, size)
+        size = plain(pop)(keys, items, size)
     assert found == sorted(entries)
