@@ -426,7 +426,7 @@ class Lowering:
                 self.copies[key] = self._spread_by_dma(here, f"{value.name}/replicated")
                 return self.copies[key]
             ones = [d for d, e in enumerate(value.shape) if e == 1]
-            row = self.view(value, Spec(ones[0], 1)) if ones else self._on_one_partition(value)
+            row = self.view(value, Spec(ones[0], 1)) if ones else self.on_one_partition(value)
             self.copies[key] = self._spread(row, f"{value.name}/replicated")
         return self.copies[key]
 
@@ -442,7 +442,8 @@ class Lowering:
         self.dma(wide, row.broadcast(wide.shape))
         return View(buffer, here.dtype, here.shape, row.factors, replicated=True)
 
-    def _on_one_partition(self, value: Value) -> View:
+    def on_one_partition(self, value: Value) -> View:
+        """A value in one partition."""
         here = self.views[value.id]
         if not here.part_dims():
             return here

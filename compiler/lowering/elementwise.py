@@ -143,6 +143,8 @@ class _Operands:
             return lo.replicated(value, PARTITIONS).broadcast(shape)
         if self.shared is not None:
             return self._beside(view.broadcast(shape), value)
+        if not shape:
+            return self._beside(view, value)
         d = spec.dim - lead
         full = (1,) * lead + value.shape
         if full[spec.dim] == 1 and shape[spec.dim] > 1:
@@ -212,7 +214,7 @@ def lower_group(lo: Lowering, nodes: list[Node], results: list[Value], spec: Spe
 def boxes(shape: tuple[int, ...], spec: Spec, by_block: bool) -> list[Box]:
     """The whole nest, or a box for each block of partitions (a column belongs to one block)."""
     whole: Box = [(0, e) for e in shape]
-    if not by_block:
+    if not by_block or not shape:
         return [whole]
     made = []
     for first in range(0, shape[spec.dim], spec.block):

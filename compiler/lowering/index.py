@@ -3,66 +3,79 @@
     out[.., j.., ..] = sum over v of table[.., v, ..] * (indices[j] == v)
 
 The machine has no run-time addressing on NeuronCore-v1, so a table is worth this only while it is
-small; larger ones go to the host (`MAX_ROWS`).
+small (`MAX_ROWS`). A product with zeros is exact where the table is finite: a constant table is
+checked, of one computed at run time it is assumed.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from compiler.graph.attrs import integer
-from compiler.graph.graph import Node, Value
-from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
+from compiler.graph.graph import Array, Node, Value, is_float
+from compiler.lowering.context import PARTITIONS, Lowering, Spec, dense, device_dtype
 from compiler.lowering.contract import Term, contract
 from compiler.lowering.elementwise import plan
+from compiler.lowering.rows import empty_along, free_along
 from compiler.lowering.weights import Behind, packed_weights
 from compiler.tiles.iterate import tiles
 from compiler.tiles.view import Factor, View
 from isa.alu import AluOp
 from isa.dtypes import DType
 from isa.kernel import Ap
+from isa.program import BufferKind
 
 MAX_ROWS = 8192
+EXACT = 2**24
+FEW = 4
+"""Runs of partitions that are worth moving one by one."""
 
 
-def gather_refusal(node: Node, constants: set[int]) -> str:
+def gather_refusal(node: Node, constants: Mapping[int, Array]) -> str:
     """Why a gather cannot be lowered, or an empty string."""
     table, indices = node.inputs
     if indices.id in constants:
         return ""
-    if table.id not in constants:
-        return "both the table and the indices are computed at run time"
     if table.shape[integer(node, "axis")] > MAX_ROWS:
         return f"the table has more than {MAX_ROWS} rows and the target no run-time addressing"
+    if table.id not in constants:
+        return "" if is_float(table.dtype) else "an integer table computed at run time is not exact"
+    if not np.isfinite(constants[table.id]).all():
+        return "the table holds infinities or NaNs, which a product with zeros would spread"
+    if not is_float(table.dtype) and np.abs(constants[table.id].astype(float)).max() > EXACT:
+        return "the table holds integers beyond 2**24, which FP32 does not"
     return ""
 
 
 def lower_gather(lo: Lowering, node: Node, spec: Spec) -> None:
     """out = take(table, indices, axis)."""
     if node.inputs[1].id in lo.graph.constants:
-        _constant_indices(lo, node, spec)
+        _constant_indices(lo, node)
+    elif node.inputs[0].id in lo.graph.constants:
+        _one_hot(lo, node, spec)
     else:
-        _one_hot(lo, node)
+        _computed_table(lo, node, spec)
 
 
-def _constant_indices(lo: Lowering, node: Node, spec: Spec) -> None:
+def _constant_indices(lo: Lowering, node: Node) -> None:
     value, out = node.inputs[0], node.output
     axis = integer(node, "axis")
     indices = lo.graph.constants[node.inputs[1].id]
     extent = value.shape[axis]
     flat = [int(i) % extent for i in indices.reshape(-1)]
     shape = (*value.shape[:axis], len(flat), *value.shape[axis + 1 :])
+    runs = _runs(flat)
     src = lo.views[value.id]
-    dims = [d for d in range(len(shape)) if d != axis and shape[d] > 1]
-    dim = max(dims, key=lambda d: min(shape[d], PARTITIONS), default=axis)
-    made = lo.allocate(shape, device_dtype(out.dtype), Spec.of(shape, dim), out.name)
-    for at, first, size, step in _runs(flat):
+    cut = [src.slice(axis, first, size, step) for _, first, size, step in runs]
+    if None in cut or (axis in src.part_dims() and len(runs) > FEW):
+        src = free_along(lo, value, axis)
+    made = empty_along(lo, shape, axis, device_dtype(out.dtype), out.name)
+    for at, first, size, step in runs:
         target, source = made.slice(axis, at, size), src.slice(axis, first, size, step)
-        if source is None:
-            source = lo.view(value, Spec.of(value.shape, dim)).slice(axis, first, size, step)
         assert target is not None, "a free dimension can be cut"
         assert source is not None, "a free dimension can be cut"
         lo.copy(target, source)
@@ -84,17 +97,17 @@ def _runs(flat: list[int]) -> list[tuple[int, int, int, int]]:
     return runs
 
 
-def _one_hot(lo: Lowering, node: Node) -> None:
+def _one_hot(lo: Lowering, node: Node, spec: Spec) -> None:
+    """A constant table: its columns are stationary, so that they lie on the result's partitions."""
     table, indices, out = node.inputs[0], node.inputs[1], node.output
     axis = integer(node, "axis")
     array = lo.graph.constants[table.id]
     rows = array.shape[axis]
     array = np.moveaxis(array, axis, 0).reshape(rows, -1)
-    dtype = device_dtype(table.dtype)
+    dtype = device_dtype(table.dtype) if is_float(table.dtype) else DType.FP32
     count = math.prod(indices.shape)
     hot = _hot_rows(lo, indices, rows, count, dtype)
     flat_shape = (1, array.shape[1], count)
-    spec = Spec.of(flat_shape, 1)
     flat = Value(-out.id - 1, out.name, flat_shape, out.dtype)
     other = replace(
         hot, shape=(1, 1, count, rows), factors=((), (), hot.factors[1], hot.factors[0])
@@ -105,27 +118,65 @@ def _one_hot(lo: Lowering, node: Node) -> None:
         shape=(1, array.shape[1], 1, rows),
         factors=((), weights.factors[0], (), weights.factors[1]),
     )
-    ready = plan(lo, [], [flat], spec, flat)
-    contract(lo, flat_shape, 1, spec.block, [Term(side, other)], Behind(lo, ready))
-    view = lo.views.pop(flat.id)
-    split = view.reshape((1, *np.delete(table.shape, axis).tolist(), *indices.shape))
-    assert split is not None or axis == 0, "a table gathered along an inner axis keeps its factors"
-    lo.views[out.id] = _ordered(split if split is not None else view, axis, node)
+    columns = Spec.of(flat_shape, 1)
+    ready = plan(lo, [], [flat], columns, flat)
+    contract(lo, flat_shape, 1, columns.block, [Term(side, other)], Behind(lo, ready))
+    split = (*np.delete(table.shape, axis).tolist(), *indices.shape)
+    rest, many = len(table.shape) - 1, len(indices.shape)
+    perm = (*range(axis), *range(rest, rest + many), *range(axis, rest))
+    lo.views[out.id] = _rearranged(lo, lo.views.pop(flat.id), split, perm, out, spec)
 
 
-def _ordered(view: View, axis: int, node: Node) -> View:
-    """Dimensions [1, rest.., indices..] to the gather's own order."""
-    out = node.output
-    rest = len(node.inputs[0].shape) - 1
-    many = len(node.inputs[1].shape)
-    perm = [
-        *range(1, 1 + axis),
-        *range(1 + rest, 1 + rest + many),
-        *range(1 + axis, 1 + rest),
-    ]
-    shaped = view.permute((0, *perm)).reshape(out.shape)
-    assert shaped is not None, "dropping a dimension of extent 1 is always possible"
-    return shaped
+def _computed_table(lo: Lowering, node: Node, spec: Spec) -> None:
+    """A table in SBUF moves through the array; the one-hot matrix is stationary."""
+    table, indices, out = node.inputs[0], node.inputs[1], node.output
+    axis = integer(node, "axis")
+    rows, count = table.shape[axis], math.prod(indices.shape)
+    view = lo.view(table, Spec.of(table.shape, axis))
+    hot = _hot_rows(lo, indices, rows, count, view.dtype)
+    rest = [d for d in range(len(table.shape)) if d != axis]
+    extents = tuple(table.shape[d] for d in rest)
+    moving = View(
+        view.buffer,
+        view.dtype,
+        (1, *extents, rows),
+        ((), *(view.factors[d] for d in rest), view.factors[axis]),
+        view.start,
+        view.offset,
+    )
+    ones: list[tuple[Factor, ...]] = [()] * len(rest)
+    side = replace(
+        hot,
+        shape=(count, *([1] * len(rest)), rows),
+        factors=(hot.factors[1], *ones, hot.factors[0]),
+    )
+    shape = (count, *extents)
+    flat = Value(-out.id - 1, out.name, shape, out.dtype)
+    ready = plan(lo, [], [flat], Spec.of(shape, 0), flat)
+    block = Spec.of(shape, 0).block
+    contract(lo, shape, 0, block, [Term(side, moving)], Behind(lo, ready))
+    many = len(indices.shape)
+    perm = (*range(many, many + axis), *range(many), *range(many + axis, many + len(rest)))
+    lo.views[out.id] = _rearranged(
+        lo, lo.views.pop(flat.id), (*indices.shape, *extents), perm, out, spec
+    )
+
+
+def _rearranged(
+    lo: Lowering, view: View, split: tuple[int, ...], perm: tuple[int, ...], out: Value, spec: Spec
+) -> View:
+    """The view with its dimensions split and permuted, through DRAM where it cannot say that."""
+    made = view.reshape(split)
+    if made is not None:
+        shaped = made.permute(perm).reshape(out.shape)
+        assert shaped is not None, "the permuted dimensions are the result's own"
+        return shaped
+    size = math.prod(view.shape) * view.dtype.size_bytes
+    home = lo.kernel.dram("gathered", size, BufferKind.SCRATCH, view.dtype, view.shape)
+    lo.dma(dense(home, view.dtype, view.shape), view)
+    target = lo.produce(out, spec)
+    lo.dma(target, dense(home, view.dtype, split).permute(perm))
+    return target
 
 
 def _hot_rows(lo: Lowering, indices: Value, rows: int, count: int, dtype: DType) -> View:

@@ -73,7 +73,7 @@ def refusals(graph: Graph) -> list[tuple[Node, str]]:
 
 def _refusal(graph: Graph, node: Node) -> str:
     if node.op == "gather":
-        return gather_refusal(node, set(graph.constants))
+        return gather_refusal(node, graph.constants)
     if node.op == "conv" and node.inputs[1].id not in graph.constants:
         return "its weights are computed at run time"
     known = node.op in VIEWS or node.op in PLACED or node.op in PRODUCTS

@@ -155,14 +155,24 @@ def store_part(lo: Lowering, value: Value, whole: Value, axis: int, at: int) -> 
 
 
 def copy_into(lo: Lowering, dst: View, value: Value, axis: int, at: int) -> None:
-    """dst[.., at : at + extent, ..] := value along `axis`, cut at the blocks of either."""
+    """dst[.., at : at + extent, ..] := value along `axis`, cut where either has a block boundary."""
     src = lo.constant_view(value, dst) if value.id in lo.graph.constants else lo.views[value.id]
-    extent = value.shape[axis]
-    for first, size in _pieces(extent, _block(src, axis), _block(dst, axis), at):
+    pairs = _piece_views(dst, src, axis, at)
+    if pairs is None:  # its blocks are no runs of positions
+        pairs = _piece_views(dst, lo.view(value, Spec.of(value.shape, axis)), axis, at)
+    assert pairs is not None, "a range inside one block is a view"
+    for target, source in pairs:
+        lo.copy(target, source)
+
+
+def _piece_views(dst: View, src: View, axis: int, at: int) -> list[tuple[View, View]] | None:
+    pairs = []
+    for first, size in _pieces(src.shape[axis], _block(src, axis), _block(dst, axis), at):
         target, source = dst.slice(axis, at + first, size), src.slice(axis, first, size)
         if target is None or source is None:
-            raise AssertionError("a range inside one block is a view")
-        lo.copy(target, source)
+            return None
+        pairs.append((target, source))
+    return pairs
 
 
 def _block(view: View, axis: int) -> int:

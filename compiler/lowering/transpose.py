@@ -38,7 +38,7 @@ def _single_part(view: View) -> int | None:
         return None
     if dims:
         factors = [f for f in view.factors[dims[0]] if f.extent > 1]
-        whole = sum(f.part for f in factors) == 1 and factors[-1].part
+        whole = sum(f.part for f in factors) == 1 and factors[-1].part and factors[-1].stride == 1
         return dims[0] if whole else None
     ones = [d for d, e in enumerate(view.shape) if e == 1]
     return ones[0] if ones else None

@@ -14,7 +14,7 @@ import numpy as np
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import BOOL, FP32, INT32, Array, Graph, Value
 
-ELEMENTS = 20_000
+ELEMENTS = 4000
 EXTENTS = (1, 1, 2, 3, 4, 5, 7, 8, 12, 16, 17, 31, 32, 33, 60, 64, 65, 100, 127, 128, 129, 131, 200)
 
 
