@@ -96,6 +96,33 @@ def combine(op, a, b, out, n):  # type: ignore[no-untyped-def]  # numba: int, fl
         _unary(op, a, out, n)
 
 
+@njit(cache=True, error_model="numpy")
+def combine_lanes(op, a, lanes, out, free, n):  # type: ignore[no-untyped-def]  # float32 arrays
+    """out[i] := a[i] op lanes[i // free] for the operators met most. Returns whether it is one."""
+    if not (_ADD <= op <= _MIN):
+        return False
+    count, at = np.uint64(free), np.uint64(0)
+    for p in range(n // free):
+        b = lanes[p]
+        if op == _ADD:
+            for i in range(count):
+                out[at + i] = a[at + i] + b
+        elif op == _MULTIPLY:
+            for i in range(count):
+                out[at + i] = a[at + i] * b
+        elif op == _SUBTRACT:
+            for i in range(count):
+                out[at + i] = a[at + i] - b
+        elif op == _MAX:
+            for i in range(count):
+                out[at + i] = greater_of(a[at + i], b)
+        else:
+            for i in range(count):
+                out[at + i] = lesser_of(a[at + i], b)
+        at += count
+    return True
+
+
 @njit(cache=True, error_model="numpy", inline="always")
 def _compare(op, a, b, out, n):  # type: ignore[no-untyped-def]
     if op == _EQUAL:

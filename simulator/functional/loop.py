@@ -13,7 +13,7 @@ from numba import njit
 from isa.activation.fast import activate
 from isa.alu import ReduceCommand
 from isa.dtypes import DType
-from simulator.functional.alu import combine, combine_bits
+from simulator.functional.alu import combine, combine_bits, combine_lanes
 from simulator.functional.conversions import narrow, widen
 from simulator.functional.forms import (
     ACTIVATION,
@@ -216,17 +216,20 @@ def compute(c, n, free, k):  # type: ignore[no-untyped-def]
         second_tile = c[FLAGS] & TILE_LAST != 0
         if not first and not second_tile and c[SCALAR1] == NO_OPERAND:
             break
-        other, out = Y, Z if first else X
+        other, out, done = Y, Z if first else X, False
+        swapped = c[FLAGS] & (REVERSE0 << step) != 0
         if c[FLAGS] & SCALAR_FIRST != 0 and (first or not second_tile):
             other = W
-            spread(k.words[LANES0 + step], free, n, k.words[W])
-        left, right = at, other
-        if c[FLAGS] & (REVERSE0 << step):
-            left, right = other, at
+            if not swapped and c[RAW] == 0:
+                lanes = k.floats[LANES0 + step]
+                done = combine_lanes(c[OP0 + step], k.floats[at], lanes, k.floats[out], free, n)
+            if not done:
+                spread(k.words[LANES0 + step], free, n, k.words[W])
+        left, right = (other, at) if swapped else (at, other)
         if c[RAW]:
             width = c[EXTRA]
             combine_bits(c[OP0 + step], k.words[left], k.words[right], k.words[out], n, width)
-        else:
+        elif not done:
             combine(c[OP0 + step], k.floats[left], k.floats[right], k.floats[out], n)
         at = out
     return at
