@@ -155,7 +155,18 @@ class Emitter:
             return values[term.index]
         if term.kind == "constant":
             return term.value
-        return tiles[term.index] if term.kind == "tile" else Col(columns[term.index])
+        if term.kind == "tile":
+            return tiles[term.index]
+        return Col(self._in_fp32(columns[term.index]))
+
+    def _in_fp32(self, column: Ap) -> Ap:
+        """A column as the engines take it: FP32."""
+        if column.dtype is DType.FP32:
+            return column
+        buffer = self.k.sbuf(self.partitions, 4, "column", self.start)
+        out = Ap(buffer, 0, self.partitions, 0, DType.FP32, ONE)
+        self.k.tensor_copy(out, replace(column, partitions=self.partitions, dims=ONE))
+        return out
 
     def _is_tile(self, x: object) -> bool:
         return isinstance(x, Ap | Pending)
