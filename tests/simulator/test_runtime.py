@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,22 @@ def test_missing_inputs_are_drawn_from_the_seed_and_named() -> None:
     assert np.array_equal(first.outputs["output"], again.outputs["output"])
     assert not np.array_equal(first.outputs["output"], other.outputs["output"])
     assert model.run({"input": image()}, seed=3).drawn == ()
+
+
+def test_sections_run_on_cores_of_their_own_and_share_the_chip() -> None:
+    model = affine_model()
+    first, (x,), (y,) = model.sections[0], model.inputs, model.outputs
+    both = replace(
+        model,
+        sections=(first, first),
+        inputs=(x, replace(x, name="other", section=1)),
+        outputs=(y, replace(y, name="other", section=1)),
+    )
+    result = Device(HW).load(both).run({"input": image(0), "other": image(1)})
+    assert np.array_equal(result.outputs["output"], expected(image(0)))
+    assert np.array_equal(result.outputs["other"], expected(image(1)))
+    alone = Device(HW).load(model).run(timing_only=True).timing.total_ticks
+    assert [t.total_ticks >= alone for t in result.timings] == [True, True]
 
 
 def racy_model() -> Neff:
