@@ -160,7 +160,9 @@ class TensorPartitionReduce(Instruction):
         acc = x[:1]
         for values in x[1:]:
             acc = apply(self.op, acc, values[None, :])
-        state.write(self.dst, acc / np.float32(len(x)) if self.average else acc)
+        with np.errstate(all="ignore"):
+            mean = acc / np.float32(len(x))
+        state.write(self.dst, mean if self.average else acc)
 
     def occupancy(self, hw: Hardware) -> Any:
         # not published; assumed: a processor folds its 16 partitions, then 8 partial rows fold
