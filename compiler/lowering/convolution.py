@@ -21,6 +21,9 @@ from isa.dtypes import DType
 
 def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     """y = conv(x, w): one term a kernel tap, or a group of taps where channels are few."""
+    if node.inputs[1].id not in lo.graph.constants:
+        _computed_weights(lo, node, spec, behind)
+        return
     weights = lo.graph.constants[node.inputs[1].id]
     groups = integer(node, "groups")
     view = padded_input(lo, node, 0.0)
@@ -94,7 +97,7 @@ def _product(
     for first in range(0, outputs, span):
         size = min(span, outputs - first)
         part = stacked[:, first : first + size]
-        terms = _terms(lo, part, moving, dtype, node.inputs[1].name, rank)
+        terms = weight_terms(lo, part, moving, dtype, node.inputs[1].name, rank)
         out = (shape[0], size, *shape[2:])
         contract(lo, out, 1, spec.block, terms, Shifted(behind, 1, first))
 
@@ -122,9 +125,30 @@ def _grouped(
         high = min(channels, high)
         here = weights[first : first + size, low:high].reshape(size, high - low, -1)
         seen = [_channels(m, low, high - low) for m in moving]
-        terms = _terms(lo, here.transpose(2, 0, 1), seen, dtype, node.inputs[1].name, len(taps[0]))
+        terms = weight_terms(
+            lo, here.transpose(2, 0, 1), seen, dtype, node.inputs[1].name, len(taps[0])
+        )
         out = (shape[0], size, *shape[2:])
         contract(lo, out, 1, spec.block, terms, Shifted(behind, 1, first))
+
+
+def _computed_weights(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
+    """Weights [O, C, *K] in SBUF, their channels on the input's partitions; one group."""
+    view = padded_input(lo, node, 0.0)
+    value = node.inputs[1]
+    weights = lo.view(value, Spec.of(value.shape, 1))
+    ones: list[tuple[Factor, ...]] = [()] * (len(value.shape) - 2)
+    terms = []
+    for tap in itertools.product(*(range(n) for n in value.shape[2:])):
+        side = weights
+        for d, at in enumerate(tap):
+            cut = side.slice(d + 2, at, 1)
+            assert cut is not None, "the kernel's dimensions are free"
+            side = cut
+        shape = (1, value.shape[0], *([1] * len(ones)), value.shape[1])
+        factors = ((), side.factors[0], *ones, side.factors[1])
+        terms.append(Term(replace(side, shape=shape, factors=factors), _tap(view, node, tap)))
+    contract(lo, node.output.shape, 1, spec.block, terms, behind)
 
 
 def _channels(view: View, first: int, size: int) -> View:
@@ -163,7 +187,7 @@ def _tap(view: View, node: Node, tap: tuple[int, ...]) -> View:
     )
 
 
-def _terms(
+def weight_terms(
     lo: Lowering, stacked: Array, moving: list[View], dtype: DType, name: str, spatial: int
 ) -> list[Term]:
     """One term a step: weights [1, O, 1.., k] beside the moving view, which may use fewer rows."""

@@ -20,7 +20,9 @@ from isa.activation.functions import ActivationFunction as F
 from isa.alu import AluOp
 from isa.dtypes import BF16, DType
 from isa.kernel import Ap, Kernel
-from isa.memory import PSUM, SBUF
+from isa.instructions.gpsimd import TensorPower
+from isa.memory import PSUM, SBUF, Engine
+from isa.tiles import Tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,7 +395,24 @@ class Emitter:
             assert isinstance(y, Col | float)
             self._scalar(out, self._settled(x), AluOp.POWER, y)
             return out
-        return self._tensor(AluOp.POWER, self._settled(x), self._in_sbuf(self._settled(y)), out)
+        if not self._is_tile(x):
+            assert isinstance(x, Col | float)
+            self._scalar(out, self._settled(y), AluOp.POWER, x, reverse0=True)
+            return out
+        a, b = self._in_sbuf(self._settled(x)), self._in_sbuf(self._settled(y))
+        if self.k.hw.generation < 2:
+            return self._tensor(AluOp.POWER, a, b, out)
+        self._pool_power(out, a, b)
+        return out
+
+    def _pool_power(self, out: Ap, a: Ap, b: Ap) -> None:
+        """From NeuronCore-v2 on, the gpsimd engine raises tensors to powers."""
+        tiles = {
+            name: Tile(SBUF, ap.start, ap.partitions, ap.offset, ap.dtype, ap.dims)
+            for name, ap in (("dst", out), ("a", a), ("b", b))
+        }
+        places = {"dst": out.buffer, "a": a.buffer, "b": b.buffer}
+        self.k.emit(Engine.GPSIMD, TensorPower(**tiles), **places)
 
     def _isinf(self, x: Ap, out: Ap) -> Ap:
         self._scalar(out, x, AluOp.ABS_MAX, 0.0, AluOp.EQUAL, math.inf)

@@ -48,7 +48,7 @@ PLACED: dict[str, Callable[[Lowering, Node, Spec], None]] = {
     "pad": lower_pad,
     "gather": lower_gather,
 }
-PRODUCTS = ("matmul", "conv")
+PRODUCTS = ("matmul", "conv", "conv_transpose")
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ def refusals(graph: Graph) -> list[tuple[Node, str]]:
 def _refusal(graph: Graph, node: Node) -> str:
     if node.op == "gather":
         return gather_refusal(node, graph.constants)
-    if node.op == "conv" and node.inputs[1].id not in graph.constants:
+    if node.op == "conv" and node.inputs[1].id not in graph.constants and node.attrs["groups"] != 1:
+        return "it has groups, and its weights are computed at run time"
+    if node.op == "conv_transpose" and node.inputs[1].id not in graph.constants:
         return "its weights are computed at run time"
     known = node.op in VIEWS or node.op in PLACED or node.op in PRODUCTS
     if not known and not is_elementwise(node):
         return f"the core op {node.op} has no mapping yet"
-    if node.op == "pow" and node.inputs[1].id not in graph.constants:
-        return "its exponent is computed at run time"
     return ""
 
 
@@ -225,7 +225,7 @@ def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:
 def _product_spec(node: Node, results: list[Value], wanted: Wishes) -> Spec:
     """Rows or columns of a product on partitions, channels of a convolution."""
     rank = len(node.output.shape)
-    if node.op == "conv":
+    if node.op in ("conv", "conv_transpose"):
         return Spec.of(node.output.shape, 1)
     return best(wanted, results[0], {rank - 2, rank - 1})
 

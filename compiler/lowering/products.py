@@ -11,6 +11,7 @@ from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Term, contract
 from compiler.lowering.convolution import conv
 from compiler.lowering.elementwise import plan
+from compiler.lowering.transposed_conv import conv_transpose
 from compiler.lowering.weights import Behind, Shifted, packed_weights, transfer_span
 from compiler.tiles.iterate import legal_start
 from compiler.tiles.view import Factor, View
@@ -29,6 +30,8 @@ def lower_product(lo: Lowering, nodes: list[Node], results: list[Value], wanted:
         _matmul(lo, node, wanted, behind)
     elif node.op == "conv":
         conv(lo, node, wanted, behind)
+    elif node.op == "conv_transpose":
+        conv_transpose(lo, node, wanted, behind)
     else:
         raise AssertionError(node.op)
 
