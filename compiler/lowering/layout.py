@@ -13,6 +13,7 @@ import math
 from compiler.graph.attrs import flag, integer, integers, pairs, text
 from compiler.graph.graph import Graph, Node, Value
 from compiler.lowering.context import PARTITIONS, Spec
+from compiler.lowering.band import banded_dim
 from compiler.lowering.groups import is_elementwise
 
 Wishes = dict[int, dict[Spec, float]]
@@ -62,6 +63,9 @@ def _wish(graph: Graph, node: Node, i: int, value: Value, wanted: Wishes) -> dic
     if node.op in ("conv", "conv_transpose"):
         return {Spec.of(shape, 1): 2 * size}
     if node.op == "reduce_window":
+        across = banded_dim(node)
+        if across is not None:
+            return {Spec.of(shape, across): 2 * size}
         return {Spec.of(shape, 1): size}
     if node.op == "reduce":
         return _reduce_wish(node, value, wanted, size)

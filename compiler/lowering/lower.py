@@ -28,6 +28,9 @@ from compiler.lowering.movement import (
 )
 from compiler.lowering.products import lower_product
 from compiler.lowering.reduce import lower_reduce
+from compiler.lowering.scan import lower_cumsum, scan_refusal
+from compiler.lowering.scatter import lower_scatter, scatter_refusal
+from compiler.lowering.sort import lower_arg, lower_topk, sort_refusal
 from compiler.lowering.window import lower_window
 from compiler.tiles.iterate import legal_start
 from compiler.tiles.view import View
@@ -41,6 +44,11 @@ VIEWS: dict[str, Callable[[Lowering, Node], None]] = {
     "slice": lower_slice,
     "reduce": lower_reduce,
     "reduce_window": lower_window,
+    "argmax": lower_arg,
+    "argmin": lower_arg,
+    "topk": lower_topk,
+    "cumsum": lower_cumsum,
+    "scatter": lower_scatter,
 }
 PLACED: dict[str, Callable[[Lowering, Node, Spec], None]] = {
     "reshape": lower_reshape,
@@ -74,6 +82,12 @@ def refusals(graph: Graph) -> list[tuple[Node, str]]:
 def _refusal(graph: Graph, node: Node) -> str:
     if node.op == "gather":
         return gather_refusal(node, graph.constants)
+    if node.op == "scatter":
+        return scatter_refusal(node, graph.constants)
+    if node.op == "cumsum":
+        return scan_refusal(node)
+    if node.op in ("argmax", "argmin", "topk"):
+        return sort_refusal(node)
     if node.op == "conv" and node.inputs[1].id not in graph.constants and node.attrs["groups"] != 1:
         return "it has groups, and its weights are computed at run time"
     if node.op == "conv_transpose" and node.inputs[1].id not in graph.constants:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from compiler.graph.attrs import integers, pairs, text
 from compiler.graph.graph import Node
+from compiler.lowering.band import banded_dim, lower_banded
 from compiler.lowering.context import Lowering, Spec
 from compiler.lowering.reduce import OPS, reduce_views
 from compiler.tiles.view import Factor, View
@@ -47,9 +48,12 @@ def padded_input(lo: Lowering, node: Node, fill: float) -> View:
 
 def lower_window(lo: Lowering, node: Node) -> None:
     """y = kind over windows of x."""
+    across = banded_dim(node)
+    if across is not None and lower_banded(lo, node, across):
+        return
     out = node.output
     kind = text(node, "kind")
-    window, strides, dilations = (_ints(node, k) for k in ("window", "strides", "dilations"))
+    window, strides, dilations = (integers(node, k) for k in ("window", "strides", "dilations"))
     fill = -math.inf if kind == "max" else 0.0
     view = padded_input(lo, node, fill)
     rank = len(window)
@@ -68,7 +72,3 @@ def lower_window(lo: Lowering, node: Node) -> None:
 def _single(view: View, dim: int) -> int:
     factors = [f for f in view.factors[dim] if f.extent > 1]
     return factors[0].stride if factors else 1
-
-
-def _ints(node: Node, key: str) -> tuple[int, ...]:
-    return integers(node, key)
