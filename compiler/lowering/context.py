@@ -366,6 +366,19 @@ class Lowering:
         self.dma(view, dense(home, dtype, array.shape))
         return view
 
+    def load_constant(self, value: Value, spec: Spec) -> None:
+        """A constant as a tensor in SBUF, like any other value."""
+        array = self.graph.constants[value.id]
+        dtype = device_dtype(value.dtype)
+        stored = np.ascontiguousarray(array.astype(dtype.numpy))
+        home = self.kernel.dram(
+            value.name, max(1, stored.nbytes), BufferKind.CONSTANT, dtype, array.shape
+        )
+        self.constant_data[home.id] = stored.reshape(-1).view(np.uint8)
+        view = self.allocate(array.shape, dtype, spec, value.name)
+        self.dma(view, dense(home, dtype, array.shape))
+        self.views[value.id] = view
+
     def dma(self, dst: View, src: View) -> None:
         """dst := src by DMA; one of them is in DRAM."""
         chip = dst if dst.buffer.memory is not DRAM else src

@@ -224,6 +224,7 @@ def _keep_outside(lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, l
 
 def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:
     node = members.anchor
+    _load_constants(lo, node, wanted)
     if node.op in PRODUCTS:
         results = members.outputs(lo.graph)
         lower_product(lo, list(members.nodes), results, _product_spec(node, results, wanted))
@@ -234,6 +235,27 @@ def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:
         VIEWS[node.op](lo, node)
     else:
         PLACED[node.op](lo, node, best(wanted, node.output))
+
+
+def _load_constants(lo: Lowering, node: Node, wanted: Wishes) -> None:
+    """Bring constants that the node reads as tensors into SBUF; most are folded or packed instead."""
+    for i, value in enumerate(node.inputs):
+        if value.id not in lo.graph.constants or value.id in lo.views:
+            continue
+        if _read_as_tensor(lo.graph, node, i):
+            lo.load_constant(value, best(wanted, value))
+
+
+def _read_as_tensor(graph: Graph, node: Node, i: int) -> bool:
+    if node.op == "gather":
+        return i == 0 and node.inputs[1].id in graph.constants
+    if node.op == "scatter":
+        return i != 1
+    if node.op == "matmul":
+        return i == 0 and node.inputs[1].id in graph.constants
+    if node.op in PRODUCTS:
+        return i == 0
+    return node.op != "concat" and not is_elementwise(node)
 
 
 def _product_spec(node: Node, results: list[Value], wanted: Wishes) -> Spec:

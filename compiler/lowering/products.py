@@ -48,15 +48,13 @@ def _matmul(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     stationary = 0 if spec.dim == rank - 2 else 1
     if spec.dim < rank - 2:
         raise AssertionError("a product has a row or column dimension on partitions")
-    constant = [v.id in lo.graph.constants for v, _, _ in sides]
+    constant = [v.id in lo.graph.constants and v.id not in lo.views for v, _, _ in sides]
     extent = node.inputs[0].shape[sides[0][1]]
     k_spec: dict[int, View] = {}
     for i, (value, k, free) in enumerate(sides):
         if not constant[i]:
             view = _contracted(lo, value, k, free, math.prod(shape) / lo.hw.pe_columns)
             k_spec[i] = _operand(view, k, free, rank, 1 - i)
-    if all(constant):
-        raise AssertionError("a product of constants is folded")
     if not any(constant):
         terms = [Term(k_spec[stationary], k_spec[1 - stationary])]
         contract(lo, shape, spec.dim, spec.block, terms, behind)

@@ -51,9 +51,7 @@ def lower_arg(lo: Lowering, node: Node) -> None:
         row = _copied(lo, _backwards(ap) if last else ap, sign)
         index = _column(_index(lo, row, _max8(lo, row)))
         if last:
-            lo.kernel.tensor_scalar(
-                target, index, AluOp.MULTIPLY, -1.0, AluOp.ADD, float(n - 1)
-            )
+            lo.kernel.tensor_scalar(target, index, AluOp.MULTIPLY, -1.0, AluOp.ADD, float(n - 1))
         else:
             lo.kernel.tensor_copy(target, index)
     view = made.reshape(out.shape)
@@ -66,9 +64,7 @@ def lower_topk(lo: Lowering, node: Node) -> None:
     value, axis, k = node.inputs[0], integer(node, "axis"), integer(node, "k")
     sign = 1.0 if flag(node, "largest") else -1.0
     src = free_along(lo, value, axis)
-    made = [
-        empty_along(lo, v.shape, axis, device_dtype(v.dtype), v.name) for v in node.outputs
-    ]
+    made = [empty_along(lo, v.shape, axis, device_dtype(v.dtype), v.name) for v in node.outputs]
     for ap, values, indices in rows([src, *made], axis):
         row = _copied(lo, ap, sign)
         chosen = _scratch(lo, row, LEAST, DType.FP32, "chosen")
@@ -120,16 +116,16 @@ def _tile(ap: Ap) -> Tile:
 
 def _max8(lo: Lowering, row: Ap) -> Ap:
     out = _scratch(lo, row, LEAST, DType.FP32, "largest")
-    lo.kernel.emit(Engine.VECTOR, Max8(dst=_tile(out), src=_tile(row)), dst=out.buffer, src=row.buffer)
+    lo.kernel.emit(
+        Engine.VECTOR, Max8(dst=_tile(out), src=_tile(row)), dst=out.buffer, src=row.buffer
+    )
     return out
 
 
 def _index(lo: Lowering, row: Ap, values: Ap) -> Ap:
     out = _scratch(lo, row, LEAST, DType.UINT32, "places")
     made = FindIndex8(dst=_tile(out), src=_tile(row), values=_tile(values))
-    lo.kernel.emit(
-        Engine.VECTOR, made, dst=out.buffer, src=row.buffer, values=values.buffer
-    )
+    lo.kernel.emit(Engine.VECTOR, made, dst=out.buffer, src=row.buffer, values=values.buffer)
     return out
 
 
