@@ -29,6 +29,18 @@ from isa.tiles import Tile, contiguous
 Words = NDArray[np.uint64]
 DRAM_USED = 1 << 16  # bytes of the window with interesting values
 POOL = 96  # instructions of a kind
+# loads and matmuls rarely suit each other (`matmuls` do); random indices rarely lie inside
+OFTEN_TRAP = [
+    BY_MNEMONIC[name].opcode
+    for name in (
+        "load_stationary",
+        "matmul",
+        "dma_gather",
+        "dma_scatter",
+        "local_gather",
+        "n_gather",
+    )
+]
 # fmt: off
 SPECIAL = np.array([
     0x0, 0x80000000, 0x1, 0x80000001, 0x7FFFFF, 0x800000, 0x3F800000, 0xBF800000, 0x7F7FFFFF,
@@ -202,8 +214,8 @@ def random_program(target: str, seed: int, length: int = 12) -> Program:
             continue
         if opcode == BY_MNEMONIC["branch"].opcode and not alone:
             continue
-        if opcode in (1, 2) and rng.random() < 0.9:
-            continue  # these rarely suit each other; `matmuls` do
+        if opcode in OFTEN_TRAP and rng.random() < 0.9:
+            continue
         stream = usable[0] if alone else usable[rng.integers(0, len(usable))]
         rows = pool(target, opcode, stream)
         if len(rows):
