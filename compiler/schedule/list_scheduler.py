@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from compiler.schedule.admission import release, reserve, undo
@@ -189,7 +190,7 @@ def run(t: Any, m: Any, v: Any) -> bool:
             v.misc[PENDING] = push(v.pending[0], v.pending[1], v.misc[PENDING], 0, u)
     while v.misc[NEXT_PE] < units and t.unit[v.misc[NEXT_PE], LANE] != TENSOR:
         v.misc[NEXT_PE] += 1
-    now = 0
+    now = np.int64(0)  # a literal would compile every function that takes it twice
     while True:
         settle(t, m, v, now)
         again = True
