@@ -1,15 +1,15 @@
 """The pipeline: every step from a model to a NEFF, in order, and what each left behind.
 
-    import      model -> graph of core ops with static shapes
-    simplify    fold constants, merge and recognise, until nothing changes
-    stripe      chains of layers too large for SBUF, strip by strip           (graph_passes/stripe.py)
-    auto-cast   storage types of values: after simplify, which folds in FP32
-    fuse-loops  elementwise nodes run on each tile behind their producer       (lowering/groups.py)
-    tensorize   loops over tiles become engine instructions on virtual buffers (lowering/)
-    schedule    order and queues; needs every instruction                      (schedule/)
-    plan-memory addresses; needs the order, for a live range is a span of it   (schedule/)
-    synchronize semaphores; last, it keeps the orders that the others made     (isa/kernel)
-    verify      the program is sound, or this is a fault of ours
+import      model -> graph of core ops with static shapes
+simplify    fold constants, merge and recognise, until nothing changes
+stripe      chains of layers too large for SBUF, strip by strip           (graph_passes/stripe.py)
+auto-cast   storage types of values: after simplify, which folds in FP32
+fuse-loops  elementwise nodes run on each tile behind their producer       (lowering/groups.py)
+tensorize   loops over tiles become engine instructions on virtual buffers (lowering/)
+schedule    order and queues; needs every instruction                      (schedule/)
+plan-memory addresses; needs the order, for a live range is a span of it   (schedule/)
+synchronize semaphores; last, it keeps the orders that the others made     (isa/kernel)
+verify      the program is sound, or this is a fault of ours
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from compiler.bound import Bound, bound
 from compiler.cost import Simulated
 from compiler.errors import CapacityError, VerifyError
 from compiler.frontends.onnx import import_onnx
-from compiler.graph.graph import Graph
+from compiler.graph.graph import Graph, Value
 from compiler.graph_passes import auto_cast, simplify
 from compiler.graph_passes.sink_casts import sink_casts
-from compiler.graph_passes.stripe import find_region, stripe
+from compiler.graph_passes.stripe import stripe_everywhere
+from compiler.lowering.layout import bytes_a_partition
 from compiler.lowering.lower import Lowered, lower
 from compiler.options import Options
 from compiler.schedule import Plan, ScheduleOptions, plan
 from isa.errors import IllegalError
 from isa.hardware import Hardware, load_target
 from isa.kernel import synchronize
-from isa.kernel.dependencies import dependencies
+from isa.kernel.dependencies import Dependencies, dependencies
 from isa.program import Program
 from isa.verify import require_sound
 from neff.model import ModelTensor, Neff
@@ -103,6 +104,8 @@ def compile_model(
 
 STRIPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """How finely a chain of layers is cut, one after the other until the program fits."""
+LOOK_FURTHER = 2
+"""Finer cuts that are tried behind the first that fits; the fastest prediction is taken."""
 
 
 def prepare_graph(graph: Graph, options: Options, clock: Clock) -> Graph:
@@ -114,34 +117,60 @@ def prepare_graph(graph: Graph, options: Options, clock: Clock) -> Graph:
 def _attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
     """The graph as it is where it may fit, then in ever finer strips."""
     item = 2 if options.auto_cast == "all" else 4
-    region = find_region(graph, hw.sbuf_partition_bytes, item)
-    if region is None or "stripe" in options.without:
+    budget = hw.sbuf_partition_bytes
+
+    def bytes_for(graph: Graph) -> Callable[[Value], int]:
+        known = bytes_a_partition(graph, item)
+        return lambda value: known.get(value.id, 0)  # constants are not counted
+
+    tight = stripe_everywhere(graph, budget, bytes_for, 2) is None
+    if tight or "stripe" in options.without:
         yield graph
-        region = find_region(graph, hw.sbuf_partition_bytes // 2, item)
-    if region is None or "stripe" in options.without:
-        return
-    for strips in STRIPS:
-        yield stripe(graph, region, strips)
+        budget //= 2
+    if "stripe" not in options.without:
+        for strips in STRIPS:
+            cut = stripe_everywhere(graph, budget, bytes_for, strips)
+            if cut is None:
+                return
+            yield cut
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A graph lowered and planned, not yet made into a program."""
+
+    graph: Graph
+    lowered: Lowered
+    deps: Dependencies
+    planned: Plan
 
 
 def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Compiled:
     """Compile an imported graph. Raises as `compile_model`."""
     clock.step("simplify")
     graph = simplify(graph)
+    best: _Draft | None = None
     refused: CapacityError | None = None
+    left = LOOK_FURTHER
     for attempt in _attempts(graph, hw, options):
         try:
-            return _compile_graph(attempt, hw, options, clock, bound_of=graph)
+            draft = _draft(attempt, hw, options, clock)
         except CapacityError as error:
-            refused = refused or error
-    assert refused is not None, "there is at least one attempt"
-    raise refused
+            refused = error
+            continue
+        if best is None or draft.planned.predicted_ticks < best.planned.predicted_ticks:
+            best = draft
+        if attempt is graph or left == 0:
+            break
+        left -= 1
+    if best is None:
+        assert refused is not None, "there is at least one attempt"
+        raise refused
+    limits = bound(prepare_graph(graph, options, clock), hw)
+    return _finished(best, hw, options, clock, limits)
 
 
-def _compile_graph(
-    graph: Graph, hw: Hardware, options: Options, clock: Clock, bound_of: Graph
-) -> Compiled:
-    limits = bound(prepare_graph(bound_of, options, clock), hw)
+def _draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> _Draft:
     graph = prepare_graph(graph, options, clock)
     clock.step("tensorize")
     lowered = lower(graph, hw, fuse="fuse-loops" not in options.without)
@@ -150,18 +179,24 @@ def _compile_graph(
     wanted = ScheduleOptions(
         reorder="schedule" not in options.without, prefetch="prefetch" not in options.without
     )
-    planned = plan(lowered.program, deps, hw, wanted)
+    return _Draft(graph, lowered, deps, plan(lowered.program, deps, hw, wanted))
+
+
+def _finished(
+    draft: _Draft, hw: Hardware, options: Options, clock: Clock, limits: Bound
+) -> Compiled:
+    planned = draft.planned
     clock.step("synchronize")
-    placed = planned.apply(lowered.program)
-    program = synchronize(placed, deps, planned.order, planned.address, hw)
+    placed = planned.apply(draft.lowered.program)
+    program = synchronize(placed, draft.deps, planned.order, planned.address, hw)
     clock.step("verify")
     _require_sound(program, hw)
     clock.step("time")
     timing = Simulated().timing(program, hw)
     clock.stop()
-    report = _report(graph, program, planned, limits, timing, hw, clock)
-    neff = _neff(graph, lowered, program, planned, hw, options, report)
-    return Compiled(neff, graph, program, planned, report)
+    report = _report(draft.graph, program, planned, limits, timing, hw, clock)
+    neff = _neff(draft.graph, draft.lowered, program, planned, hw, options, report)
+    return Compiled(neff, draft.graph, program, planned, report)
 
 
 def _require_sound(program: Program, hw: Hardware) -> None:
@@ -229,12 +264,16 @@ def _neff(
     }
     tensors = [
         [
-            ModelTensor(v.name, v.dtype.name, v.shape, by_address[int(planned.address[home[v.name].id])])
+            ModelTensor(
+                v.name, v.dtype.name, v.shape, by_address[int(planned.address[home[v.name].id])]
+            )
             for v in values
         ]
         for values, home in ((graph.inputs, lowered.inputs), (graph.outputs, lowered.outputs))
     ]
-    kept = {k: v for k, v in report.items() if k not in TIMES}  # the same model gives the same bytes
+    kept = {
+        k: v for k, v in report.items() if k not in TIMES
+    }  # the same model gives the same bytes
     return Neff.single(
         graph.name,
         hw.name,

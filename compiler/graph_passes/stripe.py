@@ -17,7 +17,7 @@ Leaves   a graph that evaluates to the same values.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from compiler.graph.attrs import integer, integers, pairs
@@ -25,8 +25,8 @@ from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph, Node, Value
 from compiler.graph.ops import CORE_OPS, Family
 
-PARTITIONS = 128
 ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
+VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
 Rows = tuple[int, int]
 
 
@@ -42,54 +42,82 @@ class Region:
     dims: Mapping[int, int]
 
 
-def value_bytes(value: Value, item: int) -> int:
-    """Bytes a partition of a value with its channels (or last dimension) on partitions."""
-    if not value.shape:
-        return item
-    dim = 1 if len(value.shape) >= 3 else len(value.shape) - 1
-    blocks = -(-value.shape[dim] // PARTITIONS)
-    return math.prod(value.shape) // value.shape[dim] * blocks * item
+Bytes = Callable[[Value], int]
+"""Bytes a partition that a value takes in the layout it will have."""
 
 
-def profile(graph: Graph, item: int) -> list[int]:
+def profile(graph: Graph, bytes_of: Bytes) -> list[int]:
     """Bytes a partition that are live while each node runs; weights are not counted."""
     last = {v.id: len(graph.nodes) for v in graph.outputs}
     for i, node in enumerate(graph.nodes):
         for v in node.inputs:
             last[v.id] = max(last.get(v.id, -1), i)
-    live = {v.id: value_bytes(v, item) for v in graph.inputs}
+    live = {v.id: bytes_of(v) for v in graph.inputs}
     out = []
     for i, node in enumerate(graph.nodes):
         moves = CORE_OPS[node.op].family is Family.MOVE and node.op not in ("concat", "pad")
         for v in node.outputs:
-            live[v.id] = 0 if moves else value_bytes(v, item)
+            live[v.id] = 0 if moves else bytes_of(v)
         out.append(sum(live.values()))
         for vid in [k for k in live if last.get(k, -1) <= i]:
             del live[vid]
     return out
 
 
-def find_region(graph: Graph, budget_bytes: int, item: int) -> Region | None:
-    """The span of nodes around the moments that exceed the budget; None where none does."""
-    live = profile(graph, item)
-    over = [i for i, b in enumerate(live) if b > budget_bytes]
-    if not over:
-        return None
-    first, last = over[0], over[-1]
-    dims = _dims(graph, first, last)
-    while first > 0:
+def find_region(
+    graph: Graph, budget_bytes: int, bytes_of: Bytes, before: int | None = None
+) -> Region | None:
+    """The last span of nodes in front of `before` that exceeds the budget and can be striped."""
+    end = len(graph.nodes) if before is None else before
+    live = profile(graph, bytes_of)
+    over = [i for i in range(end) if live[i] > budget_bytes]
+    while over:
+        last = first = over.pop()
+        while over and over[-1] >= first - 1:
+            first = over.pop()
+        dims = _dims(graph, first, last)
+        if dims:
+            return _widened(graph, Region(first, last, dims), budget_bytes // 4, bytes_of, end)
+    return None
+
+
+def _widened(graph: Graph, region: Region, small_bytes: int, bytes_of: Bytes, end: int) -> Region:
+    """The region with neighbours taken in as long as what crosses its border is large."""
+    first, last, dims = region.first, region.last, region.dims
+    while first > 0 and any(bytes_of(v) > small_bytes for v in graph.nodes[first].inputs):
         wider = _dims(graph, first - 1, last)
-        if not wider or not any(
-            value_bytes(v, item) > budget_bytes // 4 for v in graph.nodes[first].inputs
-        ):
+        if not wider:
             break
         first, dims = first - 1, wider
-    while last + 1 < len(graph.nodes):
+    producers = graph.producers()
+    while last + 1 < end and bytes_of(_held(producers, graph.nodes[last].output)) > small_bytes:
         wider = _dims(graph, first, last + 1)
-        if not wider or value_bytes(graph.nodes[last].output, item) <= budget_bytes // 4:
+        if not wider:
             break
         last, dims = last + 1, wider
-    return Region(first, last, dims) if dims else None
+    return Region(first, last, dims)
+
+
+def _held(producers: dict[int, Node], value: Value) -> Value:
+    """The value whose bytes a view shows."""
+    node = producers.get(value.id)
+    while node is not None and node.op in VIEWS:
+        value = node.inputs[0]
+        node = producers.get(value.id)
+    return value
+
+
+def stripe_everywhere(
+    graph: Graph, budget_bytes: int, bytes_for: Callable[[Graph], Bytes], strips: int
+) -> Graph | None:
+    """Every span that exceeds the budget in strips, the last one first; None without any."""
+    before: int | None = None
+    found = False
+    while True:
+        region = find_region(graph, budget_bytes, bytes_for(graph), before)
+        if region is None:
+            return graph if found else None
+        graph, before, found = stripe(graph, region, strips), region.first, True
 
 
 def _dims(graph: Graph, first: int, last: int) -> dict[int, int]:

@@ -61,7 +61,7 @@ def lower_banded(lo: Lowering, node: Node, dim: int) -> bool:
     rank = len(out.shape)
     stationary = replace(
         band,
-        shape=tuple(out.shape[dim] if d == dim else 1 for d in range(rank)) + (band.shape[-1],),
+        shape=(*(out.shape[dim] if d == dim else 1 for d in range(rank)), band.shape[-1]),
         factors=(*(band.factors[0] if d == dim else () for d in range(rank)), band.factors[-1]),
     )
     contract(lo, out.shape, dim, spec.block, [Term(stationary, moving)], _Store(lo, made))

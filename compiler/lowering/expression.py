@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from isa.activation.functions import ActivationFunction as F
 from isa.alu import AluOp
 from isa.dtypes import BF16, DType
-from isa.kernel import Ap, Kernel
 from isa.instructions.gpsimd import TensorPower
+from isa.kernel import Ap, Kernel
 from isa.memory import PSUM, SBUF, Engine
 from isa.tiles import Tile
 

@@ -12,10 +12,11 @@ import math
 
 from compiler.graph.attrs import flag, integer, integers, pairs, text
 from compiler.graph.graph import Graph, Node, Value
-from compiler.lowering.context import PARTITIONS, Spec
 from compiler.lowering.band import banded_dim
+from compiler.lowering.context import PARTITIONS, Spec
 from compiler.lowering.groups import is_elementwise
 
+VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
 Wishes = dict[int, dict[Spec, float]]
 
 
@@ -49,6 +50,37 @@ def best(wanted: Wishes, value: Value, allowed: set[int] | None = None) -> Spec:
     if not free:
         return Spec(0, 1)
     return Spec.of(value.shape, max(free, key=lambda d: (min(value.shape[d], PARTITIONS), -d)))
+
+
+def bytes_a_partition(graph: Graph, item: int) -> dict[int, int]:
+    """Value id -> bytes in each of its partitions, as far as layouts can be told beforehand."""
+    wanted = wishes(graph)
+    dims: dict[int, int] = {}
+    for value in graph.inputs:
+        dims[value.id] = best(wanted, value).dim if value.shape else 0
+    out = {v.id: _spread(v, dims[v.id], item) for v in graph.inputs}
+    for node in graph.nodes:
+        for value in node.outputs:
+            source = next((v for v in node.inputs if v.id in dims and v.shape == value.shape), None)
+            if node.op in VIEWS and node.inputs[0].id in out:
+                out[value.id] = out[node.inputs[0].id]
+                dims[value.id] = best(wanted, value).dim if value.shape else 0
+                continue
+            if node.op in ("conv", "conv_transpose", "reduce_window"):
+                dims[value.id] = 1
+            elif is_elementwise(node) and source is not None:
+                dims[value.id] = dims[source.id]
+            else:
+                dims[value.id] = best(wanted, value).dim if value.shape else 0
+            out[value.id] = _spread(value, dims[value.id], item)
+    return out
+
+
+def _spread(value: Value, dim: int, item: int) -> int:
+    if not value.shape:
+        return item
+    extent = value.shape[dim]
+    return math.prod(value.shape) // extent * -(-extent // PARTITIONS) * item
 
 
 def _wish(graph: Graph, node: Node, i: int, value: Value, wanted: Wishes) -> dict[Spec, float]:

@@ -155,7 +155,7 @@ def store_part(lo: Lowering, value: Value, whole: Value, axis: int, at: int) -> 
 
 
 def copy_into(lo: Lowering, dst: View, value: Value, axis: int, at: int) -> None:
-    """dst[.., at : at + extent, ..] := value along `axis`, cut where either has a block boundary."""
+    """dst[.., at : at + extent, ..] := value along `axis`, cut at the blocks of either."""
     src = lo.constant_view(value, dst) if value.id in lo.graph.constants else lo.views[value.id]
     pairs = _piece_views(dst, src, axis, at)
     if pairs is None:  # its blocks are no runs of positions

@@ -16,9 +16,8 @@ from compiler.lowering.weights import Behind, Shifted, packed_weights, transfer_
 from compiler.tiles.iterate import legal_start
 from compiler.tiles.view import Factor, View
 
-
 MOVE_CYCLES = 6000
-"""About what moving an operand to other partitions costs; below it, extra array passes are cheaper."""
+"""About what moving an operand to other partitions costs, in PE cycles."""
 
 
 def lower_product(lo: Lowering, nodes: list[Node], results: list[Value], wanted: Spec) -> None:
@@ -96,7 +95,7 @@ def dense_in_blocks(view: View, k: int, free: int) -> bool:
 
 
 def _operand(view: View, k: int, free: int, rank: int, missing: int) -> View:
-    """Dimensions [batch.., rows, columns, k]; `missing` 0: the operand has no rows, 1: no columns."""
+    """Dimensions [batch.., rows, columns, k]; `missing` 0: it has no rows, 1: no columns."""
     batch = [d for d in range(len(view.shape)) if d not in (k, free)]
     lead = rank - 2 - len(batch)
     shape = [1] * lead + [view.shape[d] for d in batch]
