@@ -86,6 +86,8 @@ class _AutoCast:
             operands = [self.narrowed(v) for v in operands]
         elif self.everything:
             operands = [self.operand(node, v) for v in node.inputs]
+            if node.op == "scatter" and operands[0].dtype != operands[2].dtype:  # one type for both
+                operands = [self.narrowed(v) for v in operands]
         attrs = dict(node.attrs)
         dtypes = [self.storage(node, v, operands) for v in node.outputs]
         if node.op == "cast" and node.attrs["to"] == FP32:
@@ -118,7 +120,9 @@ class _AutoCast:
         if self.is_statistic(node, family):
             self.statistics.add(value.id)
             return FP32
-        if family is Family.MOVE or node.op in ("gather", "topk", "scatter"):
+        if node.op in ("gather", "topk", "scatter"):
+            return operands[0].dtype
+        if family is Family.MOVE:
             return next((v.dtype for v in operands if v.dtype != FP32), operands[0].dtype)
         return FP32 if value.id in self.outputs else self.narrow
 

@@ -45,6 +45,10 @@ def lower_reduce(lo: Lowering, node: Node) -> None:
     if across and (kind not in ("sum", "mean") or view.dtype not in MATMUL_DTYPES):
         view = lo.view(value, _other_layout(value, axes))
         across = [d for d in view.part_dims() if d in axes]
+    if across and not _summable(view, across):
+        largest = max(across, key=lambda d: value.shape[d])
+        view = lo.view(value, Spec.of(value.shape, largest))
+        across = [d for d in view.part_dims() if d in axes]
     kept_shape = tuple(1 if d in axes else e for d, e in enumerate(value.shape))
     scale = 1.0 / math.prod(value.shape[a] for a in axes) if kind == "mean" else 1.0
     free_axes = [a for a in axes if a not in across and value.shape[a] > 1]
@@ -59,6 +63,14 @@ def lower_reduce(lo: Lowering, node: Node) -> None:
     shaped = partial.reshape(out.shape)
     assert shaped is not None, "dropping dimensions of extent 1 is always possible"
     lo.views[out.id] = shaped
+
+
+def _summable(view: View, across: list[int]) -> bool:
+    """Whether the array can sum over the partitions as they lie: one dimension, from legal starts."""
+    if len(across) > 1 or len(view.part_dims()) > 1:
+        return False
+    blocks = _part_blocks(view, across[0])
+    return all(legal_start(view.start + view.buffer.start, size) for _, size in blocks)
 
 
 def _other_layout(value: Value, axes: tuple[int, ...]) -> Spec:
