@@ -58,6 +58,10 @@ def lower_slice(lo: Lowering, node: Node) -> None:
         view = _cut(lo.view(value, spec), triples)
     if view is None:
         view = _cut(lo.view(value, Spec(_unit_dim(value), 1)), triples)
+    if view is None:  # a view whose factors are cut unevenly, though on one partition
+        plain = lo.allocate(value.shape, lo.views[value.id].dtype, Spec(0, 1), f"{value.name}/row")
+        lo.copy(plain, lo.views[value.id])
+        view = _cut(plain, triples)
     assert view is not None, "with one row on partitions every slice is a view"
     lo.views[out.id] = view
 

@@ -41,6 +41,8 @@ def lower_reduce(lo: Lowering, node: Node) -> None:
     value, out, kind = node.inputs[0], node.output, text(node, "kind")
     axes = integers(node, "axes")
     view = lo.views[value.id]
+    if not _engines_reach(view):
+        view = lo.view(value, _other_layout(value, axes))
     across = [d for d in view.part_dims() if d in axes]
     if across and (kind not in ("sum", "mean") or view.dtype not in MATMUL_DTYPES):
         view = lo.view(value, _other_layout(value, axes))
@@ -63,6 +65,17 @@ def lower_reduce(lo: Lowering, node: Node) -> None:
     shaped = partial.reshape(out.shape)
     assert shaped is not None, "dropping dimensions of extent 1 is always possible"
     lo.views[out.id] = shaped
+
+
+def _engines_reach(view: View) -> bool:
+    """Whether engines can read the partitions as they lie, from a legal start and dense."""
+    count = 1
+    parts = [f for fs in view.factors for f in fs if f.part and f.extent > 1]
+    for f in sorted(parts, key=lambda f: f.stride):
+        if f.stride != count:
+            return False
+        count *= f.extent
+    return legal_start(view.start + view.buffer.start, count)
 
 
 def _summable(view: View, across: list[int]) -> bool:
