@@ -16,6 +16,7 @@ from isa.hardware import DEFAULT_TARGET
 from systola import report as reports
 from systola.accuracy import fp32_values
 from systola.api import CompiledModel, compile
+from systola.warm import warming
 from traces import save
 from traces.plots import plot_run
 
@@ -82,9 +83,9 @@ def run(
     proto = (data / "digits_cnn.onnx").read_bytes()
     with (data / "digits_test.npz").open("rb") as file, np.load(file) as archive:
         images, labels = archive["x"], archive["y"]
-    model = compile(proto, target=target or DEFAULT_TARGET, progress=progress)
-    progress("load and verify")
-    model.load()
+    with warming():
+        model = compile(proto, target=target or DEFAULT_TARGET, progress=progress)
+        progress("wait for the simulator's loops to be compiled")
     device, report = _classify(model, images, folder, progress)
     progress("onnxruntime in FP32")
     fp32 = np.concatenate([_fp32(proto, batch) for batch in _batches(model, images)])

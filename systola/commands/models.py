@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,7 +43,7 @@ def compile(
     json: AsJson = False,
 ) -> None:
     """Compile a model into a NEFF."""
-    compiled = _compiled(model, target, auto_cast, auto_cast_type, shape, json)
+    compiled = _compiled(model, target, auto_cast, auto_cast_type, shape, json, to_run=False)
     compiled.save(output)
     if report_file is not None:
         _write_json(compiled.report, report_file)
@@ -165,21 +166,24 @@ def _compiled(
     auto_cast_type: AutoCastType,
     shape: list[str] | None,
     quiet: bool,
+    to_run: bool = True,
 ) -> CompiledModel:
     shapes = shapes_of(shape)
     with console.progress(quiet) as step:
         step("starting")
         from compiler.options import Options
         from systola.api import compile as compile_model
+        from systola.warm import warming
 
-        return compile_model(
-            model,
-            target=target or Options.target,
-            auto_cast=auto_cast.value,
-            auto_cast_type=auto_cast_type.value,
-            shapes=shapes,
-            progress=step,
-        )
+        with warming() if to_run else contextlib.nullcontext():
+            return compile_model(
+                model,
+                target=target or Options.target,
+                auto_cast=auto_cast.value,
+                auto_cast_type=auto_cast_type.value,
+                shapes=shapes,
+                progress=step,
+            )
 
 
 def _is_neff(path: Path) -> bool:
