@@ -229,6 +229,10 @@ class Lowering:
         """A constant operand beside `like`; the array has extent 1 where it is broadcast."""
         varies = [n > 1 for n in array.shape]
         replicated = not any(varies[d] for d in like.part_dims())
+        if not replicated:  # broadcast over some of the partitions: repeated there
+            for d in like.part_dims():
+                varies[d] = True
+                array = np.repeat(array, like.shape[d] // array.shape[d], axis=d)
         factors: list[tuple[Factor, ...]] = [()] * len(array.shape)
         stride = 1
         for d in range(len(array.shape) - 1, -1, -1):

@@ -171,10 +171,13 @@ class _Operands:
         replicated = not any(varies[d] for d in self.like.part_dims())
         if replicated and self.like.part_dims():
             return lo.replicated(value, 128).broadcast(shape)
-        factors = tuple(f if varies[d] else () for d, f in enumerate(self.like.factors))
-        frame = replace(self.like, shape=full, factors=factors)
-        made = lo.produce_like(replace(value, id=-value.id - 1, shape=full), frame)
-        lo.copy(made, shaped)
+        spread = tuple(  # broadcast over some of the partitions: repeated there
+            shape[d] if d in self.like.part_dims() else e for d, e in enumerate(full)
+        )
+        factors = tuple(f if spread[d] > 1 else () for d, f in enumerate(self.like.factors))
+        frame = replace(self.like, shape=spread, factors=factors)
+        made = lo.produce_like(replace(value, id=-value.id - 1, shape=spread), frame)
+        lo.copy(made, shaped.broadcast(spread))
         return made.broadcast(shape)
 
     def _place(self, view: View) -> Term:
