@@ -113,7 +113,7 @@ class Model:
         begun = time.perf_counter()
         done = loaded.run(whole)
         took = time.perf_counter() - begun
-        report = reports.of_run(self.report, done.timing, took)
+        report = reports.of_run(self.report, done.timing, took) | {"target": self.hw.name}
         return Result(dict(done.outputs), done.timing, report, drawn, self.neff)
 
 
@@ -166,11 +166,5 @@ def load(path: str | Path, *, target: str | None = None) -> Model:
         MalformedError, IllegalError: the file is refused (`neff.read`), or its target is unknown.
     """
     model = neff.read(path)
-    return Model(model, load_target(target or model.target), report_of(model))
-
-
-def report_of(model: Neff) -> dict[str, Any]:
-    """What a NEFF keeps of its compilation's report."""
-    kept = model.metadata.get("report")
-    known = dict(kept) if isinstance(kept, Mapping) else {}
-    return {**dict.fromkeys(reports.KEYS), "model": model.name, "target": model.target, **known}
+    kept = {**reports.of_file(model.metadata), "model": model.name, "target": model.target}
+    return Model(model, load_target(target or model.target), kept)

@@ -22,6 +22,22 @@ def of_compilation(report: Mapping[str, Any]) -> dict[str, Any]:
     return {**dict.fromkeys(KEYS), **report, "simulate_s": steps.get("time")}
 
 
+def of_file(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a NEFF keeps of its compilation's report, as far as it has the types of one."""
+    found = metadata.get("report")
+    kept = dict(found) if isinstance(found, Mapping) else {}
+    for key in KEYS:
+        value = kept.get(key)
+        if key == "host_ops":
+            fits = isinstance(value, list)
+        else:
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+        kept[key] = value if fits else None
+    if not isinstance(kept.get("notes"), list):
+        kept.pop("notes", None)
+    return kept
+
+
 def of_run(report: Mapping[str, Any], timing: Timing, simulate_s: float) -> dict[str, Any]:
     """A run's report: what was known at compile time, and what the run measured.
 
