@@ -87,11 +87,20 @@ def gaps_of(start: Ints, end: Ints) -> tuple[Ints, int]:
 
 
 def _by_cause(e: Events, rows: Ints, gaps: Ints) -> dict[WaitCause, int]:
+    """Ticks by cause. What a stationary load itself waited for counts under the load's own cause,
+    and only the time that it took as `WEIGHTS`."""
     port = np.minimum(gaps, e.port_wait[rows])
-    cause = e.cause[rows]
-    found = {c: int((gaps - port)[cause == c].sum()) for c in WaitCause}
-    found[WaitCause.PORT] += int(port.sum())
-    return {c: ticks for c, ticks in found.items() if ticks}
+    idle, cause = gaps - port, e.cause[rows].astype(np.int64)
+    ticks = np.zeros(max(WaitCause) + 1, np.int64)
+    held = np.flatnonzero((cause == WaitCause.WEIGHTS) & (idle > 0) & (e.cause_row[rows] >= 0))
+    load = e.cause_row[rows][held]
+    late = np.maximum(0, idle[held] - (e.end[load] - e.start[load]))
+    idle[held] -= late
+    why = np.where(e.cause[load] == WaitCause.NOTHING, WaitCause.WEIGHTS, e.cause[load])
+    np.add.at(ticks, why.astype(np.int64), late)
+    np.add.at(ticks, cause, idle)
+    ticks[WaitCause.PORT] += port.sum()
+    return {c: int(ticks[c]) for c in WaitCause if ticks[c]}
 
 
 def sums(trace: Trace) -> dict[str, int]:
