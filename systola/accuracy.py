@@ -38,7 +38,8 @@ class Difference:
         max_abs: largest absolute difference; relative_max: over the range of the FP32 values.
         relative_rms: root mean square of the difference over that of the FP32 values.
         cosine: between the two as vectors.
-        argmax_agreement: share of positions along the last axis whose largest entry is the same.
+        argmax_agreement: share of positions whose largest entry along the last axis (longer than
+            1) is the same.
     """
 
     name: str
@@ -85,13 +86,19 @@ def difference(name: str, found: Array, exact: Array, op: str = "") -> Differenc
     spread = spread or float(np.abs(b).max(initial=0.0))
     product = float(np.linalg.norm(a)) * norm
     cosine = float((a * b).sum()) / product if product else float(largest == 0)
-    agreement = None
-    if b.ndim and b.shape[-1] > 1 and b.size:
-        agreement = float((a.argmax(-1) == b.argmax(-1)).mean())
+    agreement = _argmax_agreement(a, b)
     return Difference(
         name, op, largest, _over(largest, spread), _over(float(np.linalg.norm(apart)), norm),
         min(cosine, 1.0), agreement,
     )  # fmt: skip
+
+
+def _argmax_agreement(a: Array, b: Array) -> float | None:
+    """Along the last axis that is longer than 1: a classifier may keep 1 x 1 behind its classes."""
+    long = [axis for axis, extent in enumerate(b.shape) if extent > 1]
+    if not long or not b.size:
+        return None
+    return float((a.argmax(long[-1]) == b.argmax(long[-1])).mean())
 
 
 def _over(value: float, scale: float) -> float:
@@ -110,7 +117,7 @@ def measure(
 
     Raises:
         MalformedError: an input does not fit.
-        UsageError: SYS-S010, onnxruntime cannot run the model.
+        UsageError: SYS-U010, onnxruntime cannot run the model.
     """
     whole, drawn = complete_inputs(compiled.inputs, inputs)
     progress("simulate")
@@ -170,7 +177,7 @@ def fp32_values(
     """Tensors of a model by name, as onnxruntime computes them on one thread.
 
     Raises:
-        UsageError: SYS-S010, onnxruntime refuses the model or its inputs.
+        UsageError: SYS-U010, onnxruntime refuses the model or its inputs.
     """
     import onnxruntime
 
@@ -188,7 +195,7 @@ def fp32_values(
         found = session.run(names, dict(inputs))
     except Exception as error:  # onnxruntime's own kinds share no base
         raise UsageError(
-            "SYS-S010",
+            "SYS-U010",
             "onnxruntime runs the model in FP32, to compare with",
             found=" ".join(str(error).split())[:300],
         ) from None

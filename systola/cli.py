@@ -78,10 +78,10 @@ def _wrong_usage(error: Any, as_json: bool) -> int:
         print(context.get_help() if context is not None else usage)
         return 2
     if as_json:
-        shown = {"kind": "UsageError", "code": "SYS-S000", "message": message}
+        shown = {"kind": "UsageError", "code": "SYS-U000", "message": message}
         console.emit({"error": {**shown, "found": "", "at": usage, "hint": ""}, "exit_code": 2})
     else:
-        console.say(f"{usage}\nUsageError: SYS-S000: {message}".lstrip())
+        console.say(f"{usage}\nUsageError: SYS-U000: {message}".lstrip())
     return 2
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isa.errors import SystolaError
 from isa.hardware import DEFAULT_TARGET
 from systola import report as reports
 from systola.accuracy import fp32_values
@@ -78,7 +79,7 @@ def run(
         SystolaError: the target is unknown, or the files cannot be written.
     """
     begun = time.perf_counter()
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     data = files("systola") / "data"
     proto = (data / "digits_cnn.onnx").read_bytes()
     with (data / "digits_test.npz").open("rb") as file, np.load(file) as archive:
@@ -100,6 +101,15 @@ def run(
         {name.partition(".")[0]: str(folder / name) for name in names},
         time.perf_counter() - begun,
     )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = error.strerror or str(error)
+        message = "the folder cannot be made"
+        raise SystolaError("SYS-F001", message, found=found, at=str(folder)) from None
 
 
 def _batches(model: CompiledModel, images: Array) -> list[Array]:

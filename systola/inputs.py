@@ -1,7 +1,7 @@
 """Arrays of inputs and outputs: NPZ files, and what is drawn where none is given.
 
 What fits a model is for the runtime to say (`simulator.tensors`).
-Codes   SYS-S001  the arrays' file cannot be read
+Codes   SYS-U001  the arrays' file cannot be read
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEED = 0
 
 
 def read_arrays(path: str | Path) -> dict[str, Array]:
-    """The arrays of an NPZ file, by name. Raises MalformedError SYS-S001."""
+    """The arrays of an NPZ file, by name. Raises MalformedError SYS-U001."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -34,12 +34,14 @@ def read_arrays(path: str | Path) -> dict[str, Array]:
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise _unreadable(path, str(error).splitlines()[0]) from None
+        pickled = "pickled" in str(error)  # NumPy's word for whatever it does not know
+        found = "neither an archive nor an array" if pickled else str(error).splitlines()[0]
+        raise _unreadable(path, found) from None
 
 
 def _unreadable(path: str | Path, found: str) -> MalformedError:
     return MalformedError(
-        "SYS-S001",
+        "SYS-U001",
         "the inputs are an NPZ file of plain arrays",
         found=found,
         at=str(path),

@@ -74,3 +74,10 @@ def test_a_difference_is_measured_against_the_exact_values() -> None:
     assert (d.max_abs, d.relative_max, d.argmax_agreement) == (4.0, 1.0, 0.5)
     assert difference("t", exact, exact).relative_rms == 0.0
     assert difference("t", exact * np.nan, exact).relative_max != 0.0
+
+
+def test_the_classes_of_a_picture_are_its_last_long_axis() -> None:
+    exact = np.arange(6.0).reshape(1, 6, 1, 1)
+    assert difference("t", exact, exact).argmax_agreement == 1.0
+    assert difference("t", exact[:, ::-1], exact).argmax_agreement == 0.0
+    assert difference("t", np.ones(()), np.ones(())).argmax_agreement is None

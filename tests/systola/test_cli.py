@@ -192,7 +192,7 @@ def test_files_that_cannot_be_read_are_refused(call: Call, tmp_path: Path) -> No
     for command in ("run", "verify", "inspect", "disassemble"):
         assert call(command, tmp_path / "bad.neff")[0] == 3
     refused(call("plot", tmp_path / "none.json", "-o", tmp_path / "x.png"), "SYS-E002")
-    refused(call("run", DIGITS, "--inputs", tmp_path / "none.npz"), "SYS-S001")
+    refused(call("run", DIGITS, "--inputs", tmp_path / "none.npz"), "SYS-U001")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.neff", "bad.onnx"]
 
 
@@ -240,11 +240,11 @@ def test_an_operator_without_mapping_is_named(call: Call, tmp_path: Path) -> Non
     ],
 )
 def test_wrong_usage_has_its_exit_code(arguments: tuple[object, ...], call: Call) -> None:
-    refused(call(*arguments), "SYS-S000", exit_code=2)
+    refused(call(*arguments), "SYS-U000", exit_code=2)
 
 
 def test_options_of_compile_do_not_apply_to_a_neff(call: Call, digits_neff: Path) -> None:
-    refused(call("run", digits_neff, "--auto-cast", "none"), "SYS-S000", exit_code=2)
+    refused(call("run", digits_neff, "--auto-cast", "none"), "SYS-U000", exit_code=2)
 
 
 def test_an_unknown_target_is_refused(call: Call) -> None:
@@ -284,3 +284,8 @@ def test_output_that_nobody_reads_is_no_error(digits_neff: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+def test_the_demos_folder_must_be_one(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused(call("demo", "--out", tmp_path / "file"), "SYS-F001")

@@ -42,12 +42,12 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) ->
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(MalformedError) as refused:
         read_arrays(tmp_path / "x.npz")
-    assert refused.value.code == "SYS-S001"
+    assert refused.value.code == "SYS-U001"
 
 
 def test_objects_are_not_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", a=np.array([{}], dtype=object))
-    with pytest.raises(MalformedError, match="SYS-S001"):
+    with pytest.raises(MalformedError, match="SYS-U001"):
         read_arrays(tmp_path / "x.npz")
 
 
