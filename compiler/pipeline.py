@@ -103,9 +103,7 @@ def compile_model(
 
 
 STRIPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-"""How finely a chain of layers is cut, one after the other until the program fits."""
-LOOK_FURTHER = 2
-"""Finer cuts that are tried behind the first that fits; the fastest prediction is taken."""
+"""How finely a chain of layers is cut: ever finer until the program fits, then while it gains."""
 
 
 def prepare_graph(graph: Graph, options: Options, clock: Clock) -> Graph:
@@ -151,18 +149,17 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
     graph = simplify(graph)
     best: _Draft | None = None
     refused: CapacityError | None = None
-    left = LOOK_FURTHER
     for attempt in _attempts(graph, hw, options):
         try:
             draft = _draft(attempt, hw, options, clock)
         except CapacityError as error:
             refused = error
             continue
-        if best is None or draft.planned.predicted_ticks < best.planned.predicted_ticks:
-            best = draft
-        if attempt is graph or left == 0:
+        if best is not None and draft.planned.predicted_ticks >= best.planned.predicted_ticks:
             break
-        left -= 1
+        best = draft
+        if attempt is graph:
+            break
     if best is None:
         assert refused is not None, "there is at least one attempt"
         raise refused
