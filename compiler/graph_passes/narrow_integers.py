@@ -27,11 +27,11 @@ _INDEPENDENT = ("gather", "scatter", "cast")  # operands need not have one integ
 
 def narrow_integers(graph: Graph) -> Graph:
     """The graph with INT64 values of proved range as INT32."""
-    ranges = _ranges(graph)
+    ranges = integer_ranges(graph)
     return _Narrowing(graph, ranges).run()
 
 
-def _ranges(graph: Graph) -> dict[int, Range]:
+def integer_ranges(graph: Graph) -> dict[int, Range]:
     """Value id -> range, for the integer and boolean values that have a known one."""
     ranges: dict[int, Range] = {}
     for value in graph.constant_values:
@@ -122,6 +122,8 @@ def _range_of(node: Node, ranges: dict[int, Range]) -> Range | None:
     values = (
         node.inputs[1:] if op == "select" else node.inputs[:1] if op == "gather" else node.inputs
     )
+    if op in ("max", "min"):  # one bounded side bounds the result
+        ranges = {v.id: _of_dtype(v) for v in values if is_integer(v.dtype)} | ranges
     known = [ranges[v.id] for v in values if v.id in ranges]
     if len(known) != len(values):
         return None

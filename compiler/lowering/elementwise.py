@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from compiler.graph.graph import Array, Node, Value
+from compiler.graph.graph import Array, Node, Value, is_integer
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Box
 from compiler.lowering.expression import Emitter, Op, Term
+from compiler.lowering.integers import BITS, DIVISIONS
 from compiler.tiles.iterate import Mismatch, check_alike, sliced, tiles
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
@@ -94,12 +95,22 @@ def plan(
     for node in nodes:
         terms = tuple(_term(v, index, lead, made) for v in node.inputs)
         index[node.output.id] = len(ops)
-        param = "bool" if node.op == "cast" and node.output.dtype.kind == "b" else None
+        param = _special(node)
         dtype = device_dtype(node.output.dtype)
         ops.append(Op(node.op, terms, dtype, uses.get(node.output.id, 0), param))
         if node.output.id in outs_of:
             result_op[len(ops) - 1] = outs_of[node.output.id]
     return Plan(ops, made.tiles, made.columns, result_op, shape, spec.dim, spec.block)
+
+
+def _special(node: Node) -> str | None:
+    """What the dtype says about how a node is computed."""
+    dtype = node.output.dtype
+    if node.op == "cast" and dtype.kind == "b":
+        return "bool"
+    if is_integer(dtype) and node.op in (*BITS, *DIVISIONS):
+        return "integer"
+    return None
 
 
 @dataclass

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from compiler.lowering.integers import emit_integer
 from isa.activation.functions import ActivationFunction as F
 from isa.alu import AluOp
 from isa.dtypes import BF16, DType
@@ -101,7 +102,7 @@ BINARY: dict[str, AluOp] = {
 }
 SUPPORTED = frozenset(FUNCTIONS) | frozenset(BINARY) | {
     "neg", "div", "pow", "select", "cast", "copy", "not", "isnan", "isinf",
-    "floor", "ceil", "round", "sin", "cos",
+    "floor", "ceil", "round", "sin", "cos", "atan", "mod", "rem", "shl", "shr", "bit_not",
 }  # fmt: skip
 
 
@@ -173,7 +174,7 @@ class Emitter:
     def _is_tile(self, x: object) -> bool:
         return isinstance(x, Ap | Pending)
 
-    def _settled(self, x: Input, dtype: DType = BF16) -> Ap:
+    def settled(self, x: Input, dtype: DType = BF16) -> Ap:
         """A tile: what was pending is computed, a constant or column is spread."""
         if isinstance(x, Pending):
             out = self.scratch(DType.FP32)
@@ -192,6 +193,8 @@ class Emitter:
         def target() -> Ap:
             return out if out is not None else self.scratch(op.dtype)
 
+        if op.param == "integer":
+            return emit_integer(self, op.op, xs, op.dtype, target())
         if op.op in BINARY:
             return self._binary(BINARY[op.op], xs[0], xs[1], target, keep)
         if op.op == "neg":
@@ -203,18 +206,20 @@ class Emitter:
         if op.op == "pow":
             return self._power(xs[0], xs[1], target, keep)
         if op.op == "isnan":
-            x = self._in_sbuf(self._settled(xs[0]))
+            x = self._in_sbuf(self.settled(xs[0]))
             return self._tensor(AluOp.NOT_EQUAL, x, x, target())
         if op.op == "isinf":
-            return self._isinf(self._settled(xs[0]), target())
+            return self._isinf(self.settled(xs[0]), target())
         if op.op == "select":
             return self._select(xs, target())
         if op.op in ("cast", "copy"):
             return self._cast(op, xs[0], target)
         if op.op in ("floor", "ceil", "round"):
-            return self._rounding(op.op, self._settled(xs[0]), target())
+            return self._rounding(op.op, self.settled(xs[0]), target())
         if op.op in ("sin", "cos"):
             return self._sine(xs[0], op.op == "cos", target())
+        if op.op == "atan":
+            return self._arctangent(xs[0], target())
         result = target()
         self._activate(result, xs[0], FUNCTIONS[op.op])
         return result
@@ -231,7 +236,7 @@ class Emitter:
         if a_tile and b_tile:
             return self._two_tiles(alu, a, b, target())
         if not a_tile and not b_tile:
-            a, a_tile = self._settled(a), True
+            a, a_tile = self.settled(a), True
         x, value, reverse = (a, b, False) if a_tile else (b, a, True)
         assert isinstance(value, Col | float)
         if alu in COMMUTES:
@@ -253,12 +258,12 @@ class Emitter:
         else:
             swapped = False
         if isinstance(a, Pending):
-            other = self._settled(b)
+            other = self.settled(b)
             if a.x.buffer.memory == PSUM and other.buffer.memory == PSUM:
                 other = self._in_sbuf(other)
             self._scalar_tensor(out, a, alu, other, swapped)
             return out
-        x, y = self._settled(a), self._settled(b)
+        x, y = self.settled(a), self.settled(b)
         if x is y and alu is AluOp.MULTIPLY:
             self._activate(out, x, F.SQUARE)
             return out
@@ -341,9 +346,9 @@ class Emitter:
                 scale, bias = affine
                 tile = x.x
             else:
-                tile = self._settled(x)
+                tile = self.settled(x)
         else:
-            tile = self._settled(x)
+            tile = self.settled(x)
         if function is F.RELU and bias is None and scale == 1.0 and not self._prefers_act():
             self._scalar(out, tile, AluOp.MAX, 0.0)
             return
@@ -364,7 +369,7 @@ class Emitter:
         if isinstance(b, Col):
             inverse = self._column_reciprocal(b.ap)
             return self._binary(AluOp.MULTIPLY, a, inverse, target, keep)
-        y = self._settled(b)
+        y = self.settled(b)
         inverted = self.scratch(DType.FP32)
         self._cost("reciprocal", True, 8)
         self.k.reciprocal(inverted, y)
@@ -393,13 +398,13 @@ class Emitter:
         out = target()
         if not self._is_tile(y):
             assert isinstance(y, Col | float)
-            self._scalar(out, self._settled(x), AluOp.POWER, y)
+            self._scalar(out, self.settled(x), AluOp.POWER, y)
             return out
         if not self._is_tile(x):
             assert isinstance(x, Col | float)
-            self._scalar(out, self._settled(y), AluOp.POWER, x, reverse0=True)
+            self._scalar(out, self.settled(y), AluOp.POWER, x, reverse0=True)
             return out
-        a, b = self._in_sbuf(self._settled(x)), self._in_sbuf(self._settled(y))
+        a, b = self._in_sbuf(self.settled(x)), self._in_sbuf(self.settled(y))
         if self.k.hw.generation < 2:
             return self._tensor(AluOp.POWER, a, b, out)
         self._pool_power(out, a, b)
@@ -407,12 +412,11 @@ class Emitter:
 
     def _pool_power(self, out: Ap, a: Ap, b: Ap) -> None:
         """From NeuronCore-v2 on, the gpsimd engine raises tensors to powers."""
-        tiles = {
-            name: Tile(SBUF, ap.start, ap.partitions, ap.offset, ap.dtype, ap.dims)
-            for name, ap in (("dst", out), ("a", a), ("b", b))
-        }
-        places = {"dst": out.buffer, "a": a.buffer, "b": b.buffer}
-        self.k.emit(Engine.GPSIMD, TensorPower(**tiles), **places)
+        dst, x, y = (
+            Tile(SBUF, ap.start, ap.partitions, ap.offset, ap.dtype, ap.dims) for ap in (out, a, b)
+        )
+        made = TensorPower(dst=dst, a=x, b=y)
+        self.k.emit(Engine.GPSIMD, made, dst=out.buffer, a=a.buffer, b=b.buffer)
 
     def _isinf(self, x: Ap, out: Ap) -> Ap:
         self._scalar(out, x, AluOp.ABS_MAX, 0.0, AluOp.EQUAL, math.inf)
@@ -421,12 +425,12 @@ class Emitter:
     def _select(self, xs: list[Input], out: Ap) -> Ap:
         cond, a, b = xs
         self._spread(out, b)
-        predicate = self._settled(cond)
+        predicate = self.settled(cond)
         if predicate.dtype is not DType.UINT8:
             narrow = self.scratch(DType.UINT8)
             self._scalar(narrow, predicate, AluOp.NOT_EQUAL, 0.0)
             predicate = narrow
-        chosen = self._settled(a)
+        chosen = self.settled(a)
         if chosen.buffer.memory == PSUM and predicate.buffer.memory == PSUM:
             chosen = self._in_sbuf(chosen)
         self._cost("tensor_copy_predicated", True, 2)
@@ -445,7 +449,7 @@ class Emitter:
             self._scalar(out, out, AluOp.ADD, x)
 
     def _cast(self, op: Op, x: Input, target: Callable[[], Ap]) -> Ap | Pending:
-        tile = self._settled(x)
+        tile = self.settled(x)
         if op.param == "bool":
             out = target()
             self._scalar(out, tile, AluOp.NOT_EQUAL, 0.0)
@@ -459,7 +463,7 @@ class Emitter:
         self._copy(out, tile)
         return out
 
-    def _rounded(self, x: Ap) -> Ap:
+    def rounded(self, x: Ap) -> Ap:
         """Nearest integer, ties to even, in FP32: adding and taking away 1.5 * 2**23 rounds every
         |x| < 2**22; larger ones keep their value by the select behind it."""
         out = self.scratch(DType.FP32)
@@ -472,7 +476,7 @@ class Emitter:
 
     def _rounding(self, kind: str, x: Ap, out: Ap) -> Ap:
         x = self._in_sbuf(x)
-        near = self._rounded(x)
+        near = self.rounded(x)
         if kind == "round":
             self._copy(out, near)
             return out
@@ -490,13 +494,33 @@ class Emitter:
         whole = self._rounding("floor", size, self.scratch(DType.FP32))
         return self._tensor(AluOp.MULTIPLY, whole, sign, self.scratch(DType.FP32))
 
+    def _arctangent(self, x: Input, out: Ap) -> Ap:
+        """sign(x) * atan(t), or its complement where |x| > 1; t = min(|x|, 1 / |x|).
+
+        The table serves [-pi/2, pi/2].
+        """
+        tile = self._in_sbuf(self.settled(x))
+        size, inverse, angle = (self.scratch(DType.FP32) for _ in range(3))
+        self._scalar(size, tile, AluOp.ABS_MAX, 0.0)
+        self._cost("reciprocal", True, 8)
+        self.k.reciprocal(inverse, size)
+        self._tensor(AluOp.MIN, size, inverse, inverse)
+        self._activate(angle, inverse, F.ARCTAN)
+        self._scalar(inverse, size, AluOp.GREATER, 1.0)  # 1 where the angle is the complement
+        self._scalar(size, inverse, AluOp.MULTIPLY, -2.0, AluOp.ADD, 1.0)
+        self._tensor(AluOp.MULTIPLY, angle, size, angle)
+        self._cost("scalar_tensor_tensor", True, 2)
+        self.k.scalar_tensor_tensor(angle, inverse, AluOp.MULTIPLY, math.pi / 2, AluOp.ADD, angle)
+        self._activate(size, tile, F.SIGN)
+        return self._tensor(AluOp.MULTIPLY, angle, size, out)
+
     def _sine(self, x: Input, cosine: bool, out: Ap) -> Ap:
         """sin over the reals: the table serves [-pi, pi], so whole turns go first."""
-        tile = self._in_sbuf(self._settled(x))
+        tile = self._in_sbuf(self.settled(x))
         turns = self.scratch(DType.FP32)
         shift = 0.25 if cosine else 0.0
         self._scalar(turns, tile, AluOp.MULTIPLY, 1 / (2 * math.pi), AluOp.ADD, shift)
-        whole = self._rounded(turns)
+        whole = self.rounded(turns)
         part = self._tensor(AluOp.SUBTRACT, turns, whole, self.scratch(DType.FP32))
         self._cost("activation", False)
         self.k.activation(out, part, F.SIN, 2 * math.pi)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from compiler.errors import UnsupportedError
 from compiler.graph.attrs import integer, pairs
-from compiler.graph.graph import Graph, Node, Value
+from compiler.graph.graph import Graph, Node, Value, is_float
+from compiler.graph_passes.narrow_integers import integer_ranges
 from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
 from compiler.lowering.elementwise import lower_group
 from compiler.lowering.groups import Group, group, is_elementwise
 from compiler.lowering.index import gather_refusal, lower_gather
+from compiler.lowering.integers import DIVISIONS, division_refusal
 from compiler.lowering.layout import Wishes, best, wishes
 from compiler.lowering.movement import (
     lower_broadcast,
@@ -72,22 +74,31 @@ class Lowered:
 def refusals(graph: Graph) -> list[tuple[Node, str]]:
     """Every node that has no mapping to the machine, with the reason."""
     found = []
+    ranges = integer_ranges(graph)
     for node in graph.nodes:
-        reason = _refusal(graph, node)
+        reason = _refusal(graph, node, ranges)
         if reason:
             found.append((node, reason))
     return found
 
 
-def _refusal(graph: Graph, node: Node) -> str:
+def _largest(value: Value, ranges: Mapping[int, tuple[int, int]]) -> float:
+    """The largest magnitude that an integer may have; 0 for floats, infinite where unknown."""
+    if is_float(value.dtype):
+        return 0.0
+    low, high = ranges.get(value.id, (-math.inf, math.inf))
+    return max(-low, high)
+
+
+def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
     if node.op == "gather":
         return gather_refusal(node, graph.constants)
     if node.op == "scatter":
         return scatter_refusal(node, graph.constants)
     if node.op == "cumsum":
-        return scan_refusal(node)
+        return scan_refusal(_largest(node.output, ranges))
     if node.op in ("argmax", "argmin", "topk"):
-        return sort_refusal(node)
+        return sort_refusal(node, _largest(node.inputs[0], ranges))
     if node.op == "conv" and node.inputs[1].id not in graph.constants and node.attrs["groups"] != 1:
         return "it has groups, and its weights are computed at run time"
     if node.op == "conv_transpose" and node.inputs[1].id not in graph.constants:
@@ -95,6 +106,8 @@ def _refusal(graph: Graph, node: Node) -> str:
     known = node.op in VIEWS or node.op in PLACED or node.op in PRODUCTS
     if not known and not is_elementwise(node):
         return f"the core op {node.op} has no mapping yet"
+    if node.op in DIVISIONS and not (node.op == "div" and is_float(node.output.dtype)):
+        return division_refusal(node, max(_largest(v, ranges) for v in node.inputs))
     return ""
 
 
@@ -238,7 +251,7 @@ def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:
 
 
 def _load_constants(lo: Lowering, node: Node, wanted: Wishes) -> None:
-    """Bring constants that the node reads as tensors into SBUF; most are folded or packed instead."""
+    """Load constants that the node reads as tensors; most are folded or packed instead."""
     for i, value in enumerate(node.inputs):
         if value.id not in lo.graph.constants or value.id in lo.views:
             continue

@@ -79,7 +79,7 @@ def _engines_reach(view: View) -> bool:
 
 
 def _summable(view: View, across: list[int]) -> bool:
-    """Whether the array can sum over the partitions as they lie: one dimension, from legal starts."""
+    """Whether the array can sum over the partitions: one dimension, from legal starts."""
     if len(across) > 1 or len(view.part_dims()) > 1:
         return False
     blocks = _part_blocks(view, across[0])

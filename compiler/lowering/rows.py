@@ -1,4 +1,4 @@
-"""Rows: layouts in which one dimension is free, for what runs along it (scans, sorting, gathers)."""
+"""Rows: layouts in which one dimension is free, for scans, sorting and gathers along it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compiler.graph.attrs import flag, integer
-from compiler.graph.graph import Node, is_float
+from compiler.graph.graph import Node
 from compiler.lowering.context import Lowering, device_dtype
 from compiler.lowering.rows import empty_along, free_along, rows
 from isa.alu import AluOp
@@ -18,11 +18,9 @@ from isa.memory import SBUF, Engine
 from isa.tiles import Immediate, Tile
 
 
-def scan_refusal(node: Node) -> str:
-    """Why a running sum cannot be lowered, or an empty string."""
-    x = node.inputs[0]
-    small = x.dtype.itemsize == 1 and x.shape[integer(node, "axis")] < 2**16
-    if not is_float(x.dtype) and not small:
+def scan_refusal(largest: float) -> str:
+    """Why a running sum of at most `largest` cannot be lowered, or an empty string."""
+    if largest > 2**24:
         return "it sums integers that may pass 2**24, beyond which FP32 is not exact"
     return ""
 

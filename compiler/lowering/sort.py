@@ -15,7 +15,7 @@ import math
 from dataclasses import replace
 
 from compiler.graph.attrs import flag, integer
-from compiler.graph.graph import Node, is_float
+from compiler.graph.graph import Node
 from compiler.lowering.context import Lowering, device_dtype
 from compiler.lowering.rows import empty_along, free_along, rows
 from isa.alu import AluOp
@@ -28,14 +28,16 @@ from isa.tiles import Immediate, Tile
 LEAST, MOST = 8, 16384
 """Elements of a row that max8 takes."""
 
+EXACT = 2**24
 
-def sort_refusal(node: Node) -> str:
+
+def sort_refusal(node: Node, largest: float) -> str:
     """Why an arg-max, arg-min or top-k cannot be lowered, or an empty string."""
     x = node.inputs[0]
     if x.shape[integer(node, "axis")] > MOST:
         return f"its rows have more than {MOST} elements"
-    if not is_float(x.dtype) and x.dtype.itemsize > 2:
-        return "it sorts 32-bit integers, which FP32 does not tell apart beyond 2**24"
+    if largest > EXACT:
+        return "it sorts integers that may pass 2**24, beyond which FP32 does not tell them apart"
     return ""
 
 

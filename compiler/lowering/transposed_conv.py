@@ -84,7 +84,9 @@ def _piece(weights: Array, tap: tuple[Tap, ...]) -> Array:
     at = tuple(k for k, _ in tap)
     if -1 in at:
         return np.zeros(weights.shape[:2], weights.dtype)
-    return np.asarray(weights[(slice(None), slice(None), *at)])
+    for k in at:
+        weights = weights[:, :, k]
+    return weights
 
 
 def _shifted(view: View, tap: tuple[Tap, ...], pads: list[Tap], counts: list[int]) -> View:

@@ -64,7 +64,7 @@ class DmaAp:
     dims: Dims
 
 
-Scalar = float | Ap | None
+Scalar = float | Immediate | Ap | None
 
 
 def tile_words(ap: Ap) -> tuple[int, int, int]:
@@ -89,7 +89,7 @@ def _scalar_word(value: Scalar) -> int:
     if isinstance(value, Ap):
         head = value.offset | value.start << 24 | value.dtype << 38
         return PRESENT | COLUMN | head | value.buffer.memory << 43
-    return PRESENT | Immediate.of(value).bits
+    return PRESENT | (value if isinstance(value, Immediate) else Immediate.of(value)).bits
 
 
 def _dma_words(ap: DmaAp) -> list[int]:

@@ -94,14 +94,19 @@ class Drawing:
 Draw = Callable[[Drawing, Value], Value]
 
 
-# --- elementwise -----------------------------------------------------------------------------------
+UNARY = (
+    *("neg", "abs", "relu", "tanh", "sigmoid", "erf", "gelu", "gelu_tanh", "silu", "softplus"),
+    *("mish", "sin", "cos", "exp", "log", "sqrt", "rsqrt", "reciprocal", "atan"),
+)
+
+
+# --- elementwise ---------------------------------------------------------------------------------
 
 
 def unary(d: Drawing, x: Value) -> Value:
     """A smooth function of one operand, kept in range."""
     emit = d.b.emit
-    op = d.one_of("neg", "abs", "relu", "tanh", "sigmoid", "erf", "gelu", "gelu_tanh", "silu",
-                  "softplus", "mish", "sin", "cos", "exp", "log", "sqrt", "rsqrt", "reciprocal")  # fmt: skip
+    op = d.one_of(*UNARY)
     if op == "exp":
         return emit("exp", emit("min", x, d.b.constant(np.float32(2.0))))
     if op in ("log", "sqrt", "rsqrt", "reciprocal"):
@@ -174,7 +179,7 @@ def select(d: Drawing, x: Value) -> Value:
     return d.b.emit("select", cond, b, a) if d.chance(0.5) else d.b.emit("select", cond, a, b)
 
 
-# --- movement --------------------------------------------------------------------------------------
+# --- movement ------------------------------------------------------------------------------------
 
 
 def transpose(d: Drawing, x: Value) -> Value:
@@ -189,7 +194,7 @@ def reshape(d: Drawing, x: Value) -> Value:
         divisors = [e for e in range(1, left + 1) if left % e == 0]
         extents.append(int(d.rng.choice(divisors)))
         left //= extents[-1]
-    return d.moved("reshape", x, shape=tuple([*extents, left]))
+    return d.moved("reshape", x, shape=(*extents, left))
 
 
 def broadcast(d: Drawing, x: Value) -> Value:
@@ -256,7 +261,7 @@ def gather(d: Drawing, x: Value) -> Value:
     return made
 
 
-# --- sums ------------------------------------------------------------------------------------------
+# --- sums ----------------------------------------------------------------------------------------
 
 
 def reduce(d: Drawing, x: Value) -> Value:
@@ -351,7 +356,6 @@ def conv_transpose(d: Drawing, x: Value) -> Value:
 def window(d: Drawing, x: Value) -> Value:
     """Max and sum pooling."""
     x = image(d, x)
-    spatial = len(x.shape) - 2
     kernel, strides, dilations, pads = [], [], [], []
     for e in x.shape[2:]:
         k = d.number(1, 3)
@@ -368,7 +372,7 @@ def window(d: Drawing, x: Value) -> Value:
                     dilations=tuple(dilations), pads=tuple(pads))  # fmt: skip
 
 
-# --- indices and scans -----------------------------------------------------------------------------
+# --- indices and scans ---------------------------------------------------------------------------
 
 
 def arg(d: Drawing, x: Value) -> Value:
@@ -408,18 +412,47 @@ def scatter(d: Drawing, x: Value) -> Value:
 
 
 def integers(d: Drawing, x: Value) -> Value:
-    """Whole numbers whose results stay below 2**24."""
-    a = d.whole(x.shape, -1000, 1000)
-    b = d.whole(smaller(d, x.shape), 1, 1000)
-    op = d.one_of("add", "sub", "mul", "max", "min", "neg", "abs")
+    """Whole numbers whose results stay below 2**22."""
+    a = bounded(d, x.shape, -1000, 1000)
+    low = d.one_of("mixed", "positive")
+    b = bounded(d, smaller(d, x.shape), 1, 1000)
+    if low == "mixed":
+        odd = d.b.emit("mul", bounded(d, b.shape, 0, 1), d.b.constant(np.int32(-2)))
+        b = d.b.emit("mul", b, d.b.emit("add", odd, d.b.constant(np.int32(1))))
+    op = d.one_of("add", "sub", "mul", "max", "min", "neg", "abs", "div", "mod", "rem")
+    if d.chance(0.3):
+        b = d.b.constant(np.int32(d.number(1, 99)))
     made = d.b.emit(op, a) if op in ("neg", "abs") else d.b.emit(op, a, b)
     return d.b.emit("cast", made, to=FP32)
+
+
+def bounded(d: Drawing, shape: tuple[int, ...], low: int, high: int) -> Value:
+    """A new INT32 input in [low, high], whose range the graph itself proves."""
+    raw = d.whole(shape, low, high)
+    above = d.b.emit("max", raw, d.b.constant(np.int32(low)))
+    return d.b.emit("min", above, d.b.constant(np.int32(high)))
+
+
+def bits(d: Drawing, x: Value) -> Value:
+    """Bits of whole words; the result is compared by its two halves, which FP32 can hold."""
+    a = d.whole(x.shape, -(2**31), 2**31 - 1)
+    b = d.whole(smaller(d, x.shape), -(2**31), 2**31 - 1)
+    op = d.one_of("and", "or", "xor", "shl", "shr", "bit_not")
+    if op in ("shl", "shr"):
+        b = d.whole(b.shape, 0, 40)
+        b = d.b.constant(np.int32(d.number(0, 33))) if d.chance(0.5) else b
+    elif d.chance(0.3):
+        b = d.b.constant(np.int32(d.number(-(2**23), 2**23)))
+    made = d.b.emit(op, a) if op == "bit_not" else d.b.emit(op, a, b)
+    low = d.b.emit("and", made, d.b.constant(np.int32(0xFFFF)))
+    high = d.b.emit("shr", made, d.b.constant(np.int32(16)))
+    return d.b.emit("sub", d.b.emit("cast", low, to=FP32), d.b.emit("cast", high, to=FP32))
 
 
 ELEMENTWISE: tuple[Draw, ...] = (unary, binary, binary, wider, select, jump, power)
 MOVES: tuple[Draw, ...] = (transpose, reshape, broadcast, slices, concat, pad, gather)
 SUMS: tuple[Draw, ...] = (reduce, matmul, matmul, conv, window)
-REST: tuple[Draw, ...] = (conv_transpose, arg, cumsum, topk, scatter, integers)
+REST: tuple[Draw, ...] = (conv_transpose, arg, cumsum, topk, scatter, integers, bits)
 ALL: tuple[Draw, ...] = (*ELEMENTWISE, *MOVES, *SUMS, *REST)
 
 
