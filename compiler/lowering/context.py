@@ -77,6 +77,7 @@ class Lowering:
     parts: dict[int, tuple[Value, int, int]] = field(default_factory=dict)
     joined: set[int] = field(default_factory=set)  # parts made in place
     outside: dict[int, View] = field(default_factory=dict)  # values still in DRAM, by id
+    streamed: dict[int, View] = field(default_factory=dict)  # of these, read piece by piece
     constant_data: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     load: Load = field(default_factory=Load)
     _identity: dict[DType, View] = field(default_factory=dict)
@@ -171,6 +172,27 @@ class Lowering:
         buffer = self.kernel.sbuf(last + 1, stride * dtype.size_bytes, value.name)
         view = View(buffer, dtype, value.shape, tuple(factors), like.start)
         self.views[value.id] = view
+        return view
+
+    def staged(self, source: View, like: View) -> View:
+        """A piece of a tensor in DRAM, loaded beside the piece of a result that reads it."""
+        factors: list[tuple[Factor, ...]] = []
+        stride = 1
+        for d in range(len(source.shape) - 1, -1, -1):
+            made: list[Factor] = []
+            for f in reversed(like.factors[d]):
+                if f.part:
+                    made.insert(0, f)
+                else:
+                    made.insert(0, Factor(f.extent, stride))
+                    stride *= f.extent
+            factors.insert(0, tuple(made))
+        last = like.start + sum(
+            f.stride * (f.extent - 1) for fs in like.factors for f in fs if f.part
+        )
+        buffer = self.kernel.sbuf(last + 1, stride * source.dtype.size_bytes, "staged")
+        view = View(buffer, source.dtype, source.shape, tuple(factors), like.start)
+        self.dma(view, source)
         return view
 
     def _fill_halo(self, view: View, halo: Halo, row: int, blocks: int, fill: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from compiler.graph.graph import Array, Node, Value, is_integer
@@ -13,7 +14,10 @@ from compiler.tiles.iterate import Mismatch, check_alike, sliced, tiles
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
 from isa.kernel import Ap
+from isa.memory import DRAM
 
+STAGED = 2048
+"""Elements a partition of a piece that is loaded from DRAM just before it is used."""
 TILE = 1024
 """Elements a partition of one instruction outside PSUM: long enough to hide the fixed cost."""
 
@@ -32,7 +36,16 @@ class Plan:
 
     def emit(self, lo: Lowering, box: Box, leading: View | None, limit: int) -> None:
         """Emit the part of the nest in `box`; `leading` is the PSUM tile of the anchor, if any."""
+        if leading is None and any(v.buffer.memory is DRAM for v in self.tiles):
+            for part in _portions(box, self.dim):
+                self._emit(lo, part, leading, limit)
+        else:
+            self._emit(lo, box, leading, limit)
+
+    def _emit(self, lo: Lowering, box: Box, leading: View | None, limit: int) -> None:
+        like = sliced(next(iter(self.outs.values())), box)
         inputs = [sliced(v, box) for v in self.tiles]
+        inputs = [lo.staged(v, like) if v.buffer.memory is DRAM else v for v in inputs]
         columns = [sliced(v, box) for v in self.columns]
         results = {i: sliced(v, box) for i, v in self.outs.items()}
         views = [*results.values(), *([leading] if leading is not None else []), *inputs, *columns]
@@ -46,6 +59,22 @@ class Plan:
             first = outs[next(iter(outs))]
             emitter = Emitter(lo.kernel, lo.load, nums, first.partitions, _start(first))
             emitter.run(self.ops, [*lead, *body], rest[len(lead) + len(inputs) :], outs)
+
+
+def _portions(box: Box, dim: int) -> list[Box]:
+    """Boxes of at most `STAGED` elements a partition, cut in the outermost dimension that helps."""
+    free = math.prod(n for d, (_, n) in enumerate(box) if d != dim)
+    cut = next((d for d, (_, n) in enumerate(box) if d != dim and n > 1), None)
+    if free <= STAGED or cut is None:
+        return [box]
+    first, size = box[cut]
+    share = max(1, size // -(-free // STAGED))
+    made = []
+    for at in range(0, size, share):
+        part = list(box)
+        part[cut] = (first + at, min(share, size - at))
+        made += _portions(part, dim)
+    return made
 
 
 def _on_every_partition(view: View) -> View:
@@ -131,6 +160,9 @@ class _Operands:
 
     def _new(self, value: Value) -> Term:
         lo, shape = self.lo, self.like.shape
+        if value.id in lo.streamed:
+            self.tiles.append(lo.streamed[value.id])
+            return Term("tile", self.first_tile + len(self.tiles) - 1)
         if value.id in lo.graph.constants:
             array = lo.graph.constants[value.id]
             if array.size == 1:

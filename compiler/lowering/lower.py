@@ -14,7 +14,7 @@ from compiler.graph.attrs import integer, pairs
 from compiler.graph.graph import Graph, Node, Value, is_float
 from compiler.graph_passes.narrow_integers import integer_ranges
 from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
-from compiler.lowering.elementwise import lower_group
+from compiler.lowering.elementwise import STAGED, lower_group
 from compiler.lowering.groups import Group, group, is_elementwise
 from compiler.lowering.index import gather_refusal, lower_gather
 from compiler.lowering.integers import DIVISIONS, division_refusal
@@ -26,6 +26,7 @@ from compiler.lowering.movement import (
     lower_reshape,
     lower_slice,
     lower_transpose,
+    reads_in_pieces,
     store_part,
 )
 from compiler.lowering.products import lower_product
@@ -207,6 +208,8 @@ def _load_input(lo: Lowering, value: Value, readers: list[Node]) -> Buffer:
     shape = value.shape or (1,)
     if readers and all(r.op == "slice" for r in readers) and len(readers) > 1:
         lo.outside[value.id] = dense(home, dtype, shape)
+    elif value.shape and reads_in_pieces(readers, value) and math.prod(value.shape) > STAGED:
+        lo.streamed[value.id] = dense(home, dtype, shape)
     elif value.shape:
         lo.dma(lo.produce(value, best(lo.wanted, value)), dense(home, dtype, shape))
     else:

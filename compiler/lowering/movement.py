@@ -8,6 +8,7 @@ import math
 from compiler.graph.attrs import integer, integers, number, pairs, text
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import Lowering, Spec, dense
+from compiler.lowering.groups import is_elementwise
 from compiler.lowering.layout import best
 from compiler.tiles.iterate import Mismatch, check_alike, tiles
 from compiler.tiles.view import View
@@ -73,7 +74,17 @@ def _load_part(lo: Lowering, node: Node) -> None:
         view = view.slice(d, int(first), int(size), int(step)) if view is not None else None
     assert view is not None, "a dense tensor can be cut anywhere"
     out = node.output
-    lo.dma(lo.produce(out, best(lo.wanted, out)), view)
+    if reads_in_pieces(lo.graph.consumers().get(out.id, []), out):
+        lo.streamed[out.id] = view
+    else:
+        lo.dma(lo.produce(out, best(lo.wanted, out)), view)
+
+
+def reads_in_pieces(readers: list[Node], value: Value) -> bool:
+    """Whether every reader is elementwise and of the value's shape, so that pieces will do."""
+    return bool(readers) and all(
+        is_elementwise(r) and r.output.shape == value.shape for r in readers
+    )
 
 
 def _unit_dim(value: Value) -> int:
