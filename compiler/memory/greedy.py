@@ -1,0 +1,161 @@
+"""The fast tier: every box once, at the lowest offset that is free, in some good order.
+
+In    boxes as arrays, an order
+Out   offsets and their height
+Read  `orders.py` for the orders, `solver.py` for which is tried when
+
+`lowest_floor` always places the box that can lie lowest, as MiniMalloc's canonical solutions do
+(Moffitt, "MiniMalloc: A Lightweight Memory Allocator for Hardware-Accelerated Machine Learning",
+ASPLOS 2023), with the skyline in a tree of maxima. `first_fit` fills gaps, in any order of boxes
+(greedy by size: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference",
+2020). `in_time` is first fit in order of time with only the live boxes at hand.
+"""
+
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def first_fit(order, lower, upper, size, align, q0, q1, offsets):
+    """Boxes in `order`, each in the lowest gap that holds it. Returns the height."""
+    n = len(order)
+    placed = np.empty((n, 6), np.int64)  # lower, upper, bottom, top, q0, q1, sorted by bottom
+    height = 0
+    for count in range(n):
+        b = order[count]
+        low, high, bytes_, step, left, right = lower[b], upper[b], size[b], align[b], q0[b], q1[b]
+        at = np.int64(0)
+        for k in range(count):
+            row = placed[k]
+            if row[0] < high and low < row[1] and row[4] < right and left < row[5]:
+                if row[2] >= at + bytes_:
+                    break
+                if row[3] > at:
+                    at = -(-row[3] // step) * step
+        offsets[b] = at
+        k = count
+        while k > 0 and placed[k - 1, 2] > at:
+            placed[k] = placed[k - 1]
+            k -= 1
+        placed[k, 0], placed[k, 1], placed[k, 2] = low, high, at
+        placed[k, 3], placed[k, 4], placed[k, 5] = at + bytes_, left, right
+        height = max(height, at + bytes_)
+    return height
+
+
+@njit(cache=True)
+def in_time(order, lower, upper, size, align, q0, q1, offsets):
+    """First fit for an `order` of rising start: only live boxes are looked at."""
+    n = len(order)
+    live = np.empty(n + 1, np.int64)
+    count, height = 0, 0
+    for b in order:
+        kept = 0
+        at, found = np.int64(0), False
+        place = 0
+        for k in range(count):
+            a = live[k]
+            if upper[a] <= lower[b]:
+                continue
+            live[kept] = a
+            kept += 1
+            if not found and q0[a] < q1[b] and q0[b] < q1[a]:
+                if offsets[a] >= at + size[b]:
+                    found = True
+                elif offsets[a] + size[a] > at:
+                    at = -(-(offsets[a] + size[a]) // align[b]) * align[b]
+        count = kept
+        offsets[b] = at
+        place = count
+        while place > 0 and offsets[live[place - 1]] > at:
+            live[place] = live[place - 1]
+            place -= 1
+        live[place] = b
+        count += 1
+        height = max(height, at + size[b])
+    return height
+
+
+@njit(cache=True)
+def lowest_floor(rank, first, last, count, size, align, q0, q1, offsets, most_looks):
+    """Always the box that can lie lowest, equals by `rank`. Returns the height, -1 if it took
+    more than `most_looks` looks at the skyline.
+
+    first, last: the sections of each box, of `count` in all.
+    """
+    leaves = 1
+    while leaves < count:
+        leaves *= 2
+    quadrants = q1.max()
+    most = np.zeros((quadrants, 2 * leaves), np.int64)
+    whole = np.zeros((quadrants, 2 * leaves), np.int64)
+    heap = [(np.int64(0), rank[b], np.int64(b)) for b in range(len(rank))]
+    heapq.heapify(heap)
+    height = 0
+    for _ in range(most_looks):
+        if len(heap) == 0:
+            return height
+        floor, r, b = heap[0]
+        now = np.int64(0)
+        for q in range(q0[b], q1[b]):
+            now = max(now, _highest(most[q], whole[q], leaves, first[b], last[b]))
+        now = -(-now // align[b]) * align[b]
+        if now > floor:
+            heapq.heapreplace(heap, (now, r, b))
+            continue
+        heapq.heappop(heap)
+        offsets[b] = floor
+        for q in range(q0[b], q1[b]):
+            _cover(most[q], whole[q], leaves, first[b], last[b], floor + size[b])
+        height = max(height, floor + size[b])
+    return height if len(heap) == 0 else -1
+
+
+@njit(cache=True)
+def _highest(most, whole, leaves, first, last):
+    """The skyline's height over sections [first, last): what covers nodes inside, or above."""
+    best = np.int64(0)
+    for end in (first, last - 1):
+        node = (end + leaves) >> 1
+        while node > 0:
+            best = max(best, whole[node])
+            node >>= 1
+    a, b = first + leaves, last + leaves
+    while a < b:
+        if a & 1:
+            best = max(best, most[a])
+            a += 1
+        if b & 1:
+            b -= 1
+            best = max(best, most[b])
+        a >>= 1
+        b >>= 1
+    return best
+
+
+@njit(cache=True)
+def _cover(most, whole, leaves, first, last, top):
+    """Raise the skyline to `top`, which is above it, over sections [first, last)."""
+    a, b = first + leaves, last + leaves
+    while a < b:
+        if a & 1:
+            most[a] = top
+            whole[a] = top
+            a += 1
+        if b & 1:
+            b -= 1
+            most[b] = top
+            whole[b] = top
+        a >>= 1
+        b >>= 1
+    for end in (first, last - 1):
+        node = (end + leaves) >> 1
+        while node > 0:
+            most[node] = max(whole[node], most[2 * node], most[2 * node + 1])
+            node >>= 1

@@ -1,0 +1,107 @@
+"""What the search reads and keeps, as arrays.
+
+In    boxes in order of preference
+Out   `Boxes`, `Work`, and the names of their columns
+Read  `search.py`, which works on them
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from compiler.memory.problem import Ints
+
+PRIMES = (2147483647, 2147483629)
+"""Moduli of the two halves of a fingerprint; products of residues fit in 63 bits."""
+
+FAR = 1 << 60
+
+SOLVED, NONE, UNDECIDED = 1, 0, -1
+
+
+class Boxes(NamedTuple):
+    """What is to be placed, in order of preference. int64 [n], unless said otherwise.
+
+    first, last: sections, half open.
+    start: int64 [n + 1], other: the boxes that box b meets are other[start[b] : start[b + 1]].
+    key: int64 [2, n], random numbers below PRIMES, the same for a box in every order.
+    """
+
+    first: Ints
+    last: Ints
+    q0: Ints
+    q1: Ints
+    size: Ints
+    align: Ints
+    start: Ints
+    other: Ints
+    key: Ints
+
+
+class Work(NamedTuple):
+    """What the search changes.
+
+    floor, asleep, placed: int64 [n].
+    left: int64 [sections, quadrants], bytes not yet placed; lowest: the same shape, scratch.
+    trail: int64 [:, 3], box, floor and asleep before a change.
+    members: int64, boxes of the open parts.  part: int64 [:, 6], see below.
+    frame: int64 [:, 6], one for each placed box, see below.
+    label: int64 [sections + 1], group: int64 [sections + 2], scratch.
+    tops: int64 [4], how much of trail, members and part is in use; the pending part.
+    """
+
+    floor: Ints
+    asleep: Ints
+    placed: Ints
+    left: Ints
+    lowest: Ints
+    trail: Ints
+    members: Ints
+    part: Ints
+    frame: Ints
+    label: Ints
+    group: Ints
+    tops: Ints
+
+
+BEGIN, END, HASH, HASH_2, NEXT, PARENT = range(6)
+"""A part: its members, its fingerprint, the part after it, the frame whose placement made it."""
+
+PART, MARK, MARK_0, MEMBERS, PARTS, BOX = range(6)
+"""A frame: its part, the trail now and at first, members and parts in use, the box placed."""
+
+TRAIL_TOP, MEMBER_TOP, PART_TOP, PENDING = range(4)
+
+
+def work_for(boxes: Boxes, sections: int, budget: int) -> Work:
+    """Room for a search of at most `budget` steps."""
+    n, quadrants = len(boxes.size), int(boxes.q1.max())
+    left = np.zeros((sections, quadrants), np.int64)
+    for b in range(n):
+        left[boxes.first[b] : boxes.last[b], boxes.q0[b] : boxes.q1[b]] += boxes.size[b]
+    trail = min(n * n, budget) + len(boxes.other) + n + 4
+
+    def zeros(*shape: int) -> Ints:
+        return np.zeros(shape, np.int64)
+
+    return Work(
+        floor=zeros(n),
+        asleep=zeros(n),
+        placed=zeros(n),
+        left=left,
+        lowest=np.empty_like(left),
+        trail=np.empty((trail, 3), np.int64),
+        members=np.empty(n * (n + 3) // 2 + n + 4, np.int64),
+        part=np.empty((2 * n + 4, 6), np.int64),
+        frame=np.empty((n + 2, 6), np.int64),
+        label=zeros(sections + 1),
+        group=zeros(sections + 2),
+        tops=zeros(4),
+    )
+
+
+def fingerprint_table(entries: int = 1 << 16) -> Ints:
+    """An empty `failed`."""
+    return np.full((entries, 2), -1, np.int64)
