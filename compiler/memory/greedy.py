@@ -25,27 +25,28 @@ from numba import njit
 def first_fit(order, lower, upper, size, align, q0, q1, offsets):
     """Boxes in `order`, each in the lowest gap that holds it. Returns the height."""
     n = len(order)
-    placed = np.empty((n, 6), np.int64)  # lower, upper, bottom, top, q0, q1, sorted by bottom
+    begin, end = np.empty(n, np.int64), np.empty(n, np.int64)  # of those placed, by rising bottom
+    bottom, top = np.empty(n, np.int64), np.empty(n, np.int64)
+    left, right = np.empty(n, np.int64), np.empty(n, np.int64)
     height = 0
     for count in range(n):
         b = order[count]
-        low, high, bytes_, step, left, right = lower[b], upper[b], size[b], align[b], q0[b], q1[b]
-        at = np.int64(0)
+        at, step = np.int64(0), align[b]
         for k in range(count):
-            row = placed[k]
-            if row[0] < high and low < row[1] and row[4] < right and left < row[5]:
-                if row[2] >= at + bytes_:
+            if begin[k] < upper[b] and lower[b] < end[k] and left[k] < q1[b] and q0[b] < right[k]:
+                if bottom[k] >= at + size[b]:
                     break
-                if row[3] > at:
-                    at = -(-row[3] // step) * step
+                if top[k] > at:
+                    at = top[k] if step == 1 else -(-top[k] // step) * step
         offsets[b] = at
         k = count
-        while k > 0 and placed[k - 1, 2] > at:
-            placed[k] = placed[k - 1]
+        while k > 0 and bottom[k - 1] > at:
+            begin[k], end[k], bottom[k] = begin[k - 1], end[k - 1], bottom[k - 1]
+            top[k], left[k], right[k] = top[k - 1], left[k - 1], right[k - 1]
             k -= 1
-        placed[k, 0], placed[k, 1], placed[k, 2] = low, high, at
-        placed[k, 3], placed[k, 4], placed[k, 5] = at + bytes_, left, right
-        height = max(height, at + bytes_)
+        begin[k], end[k], bottom[k] = lower[b], upper[b], at
+        top[k], left[k], right[k] = at + size[b], q0[b], q1[b]
+        height = max(height, at + size[b])
     return height
 
 
@@ -58,7 +59,6 @@ def in_time(order, lower, upper, size, align, q0, q1, offsets):
     for b in order:
         kept = 0
         at, found = np.int64(0), False
-        place = 0
         for k in range(count):
             a = live[k]
             if upper[a] <= lower[b]:

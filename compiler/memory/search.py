@@ -20,15 +20,16 @@ top, splitting what is left into parts that share no section. From Maas et al., 
 Efficient On-Chip Memory Allocation for Production Machine Learning Accelerators" (ASPLOS 2023):
 learning from failures which boxes are contended (here: weights for the next restart, as in
 Boussemart et al., "Boosting Systematic Search by Weighting Constraints", ECAI 2004). Sleep sets
-are Godefroid's ("Partial-Order Methods for the Verification of Concurrent Systems", 1996). Of each failed part a
-fingerprint (its boxes' floors, and who sleeps) is kept: another way there fails at once.
+are Godefroid's ("Partial-Order Methods for the Verification of Concurrent Systems", 1996). Of each
+failed part a fingerprint (its boxes' floors, and who sleeps) is kept: another way there fails at
+once. That a section has room is witnessed by one box, looked for anew only when it no longer serves
+(watched literals: Moskewicz et al., "Chaff: Engineering an Efficient SAT Solver", DAC 2001).
 """
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 from compiler.memory.problem import Ints
@@ -173,8 +174,7 @@ def _refute(boxes, work, f, capacity):
         return False
     _change(work, b, low, 1)
     work.frame[f, MARK] = work.tops[TRAIL_TOP]
-    part = work.part[work.frame[f, PART]]
-    return _full(boxes, work, part, boxes.first[b], boxes.last[b], capacity) < 0
+    return _full(boxes, work, boxes.first[b], boxes.last[b], capacity) < 0
 
 
 @njit(cache=True)
@@ -227,28 +227,32 @@ def _place(boxes, work, f, b, capacity):
             _change(work, u, floor, 0)
             if floor + boxes.size[u] > capacity:
                 return boxes.first[u]
-    return _full(boxes, work, work.part[work.frame[f, PART]], first, last, capacity)
+    return _full(boxes, work, first, last, capacity)
 
 
 @njit(cache=True)
-def _full(boxes, work, part, first, last, capacity):
+def _full(boxes, work, first, last, capacity):
     """A section of [first, last) whose lowest floor and unplaced bytes exceed capacity, or -1."""
-    lowest = work.lowest
-    lowest[first:last] = 0
-    lowest[first:last] += FAR
-    for i in range(part[BEGIN], part[END]):
-        b = work.members[i]
-        if work.placed[b]:
-            continue
-        floor = work.floor[b]
-        for s in range(max(first, boxes.first[b]), min(last, boxes.last[b])):
-            for q in range(boxes.q0[b], boxes.q1[b]):
-                if floor < lowest[s, q]:
-                    lowest[s, q] = floor
     for s in range(first, last):
-        for q in range(lowest.shape[1]):
-            if lowest[s, q] < FAR and lowest[s, q] + work.left[s, q] > capacity:
-                return s
+        for q in range(work.left.shape[1]):
+            if work.left[s, q] > 0:
+                room = capacity - work.left[s, q]
+                w = work.witness[s, q]
+                if work.placed[w] or work.floor[w] > room:
+                    w = _witness(boxes, work, s * work.left.shape[1] + q, room)
+                    if w < 0:
+                        return s
+                    work.witness[s, q] = w
+    return -1
+
+
+@njit(cache=True)
+def _witness(boxes, work, cell, room):
+    """An unplaced box of a cell whose floor is at most `room`, or -1."""
+    for i in range(boxes.cell[cell], boxes.cell[cell + 1]):
+        b = boxes.within[i]
+        if not work.placed[b] and work.floor[b] <= room:
+            return b
     return -1
 
 

@@ -45,9 +45,6 @@ MOST_SEARCHED = 4096
 MOST_PAIRED = 20_000
 """Boxes of the largest problem whose greedy orders look at all pairs."""
 
-MOST_PROMOTIONS, PROMOTED_PAIRS = 16, 32_000_000
-"""First fits with those in front that reached over the goal before; the pairs they may look at."""
-
 LOOKS = 40
 """Looks at the skyline a box, before the greedy tier gives up on lowest floors."""
 
@@ -112,7 +109,7 @@ def _view(p: Problem) -> _View:
 def _greedy(v: _View, goal: int) -> tuple[Ints, int]:
     """The best of the greedy orders, or the first that is no higher than `goal`."""
     best, least = np.zeros(len(v.problem), np.int64), 0
-    for offsets, height in _greedy_tries(v, goal):
+    for offsets, height in _greedy_tries(v):
         if least == 0 or height < least:
             best, least = offsets, height
         if least <= goal:
@@ -120,7 +117,7 @@ def _greedy(v: _View, goal: int) -> tuple[Ints, int]:
     return best, least
 
 
-def _greedy_tries(v: _View, goal: int) -> Iterator[tuple[Ints, int]]:
+def _greedy_tries(v: _View) -> Iterator[tuple[Ints, int]]:
     p, n = v.problem, len(v.problem)
     if not n:
         return
@@ -134,20 +131,9 @@ def _greedy_tries(v: _View, goal: int) -> Iterator[tuple[Ints, int]]:
         if height < 0:
             break
         yield offsets, height
-    best = np.zeros(0, np.int64), 0
     for order in orders if n <= MOST_PAIRED else ():
         offsets = np.empty(n, np.int64)
-        height = int(first_fit(order, *columns, offsets))
-        if not best[1] or height < best[1]:
-            best = order, height
-        yield offsets, height
-    order = best[0]
-    for _ in range(min(MOST_PROMOTIONS, PROMOTED_PAIRS // (n * n))):
-        offsets = np.empty(n, np.int64)
-        height = int(first_fit(order, *columns, offsets))
-        yield offsets, height
-        late = (offsets + p.size > goal)[order]
-        order = np.concatenate([order[late], order[~late]])
+        yield offsets, int(first_fit(order, *columns, offsets))
     offsets = np.empty(n, np.int64)
     order = np.lexsort((-p.size * (p.upper - p.lower), p.lower)).astype(np.int64)
     yield offsets, int(in_time(order, *columns, offsets))
@@ -189,9 +175,25 @@ class _Part:
         meets &= (q0[:, None] < q1) & (q0 < q1[:, None])
         np.fill_diagonal(meets, False)
         self._meets = meets
+        self._cells(int(q1.max()))
         words = random_words(0, 2 * len(self.boxes)).reshape(2, -1)
         moduli = np.array(PRIMES, np.uint64)[:, None]
         self._key = (words % moduli).astype(np.int64)
+
+    def _cells(self, quadrants: int) -> None:
+        """The boxes of each section and quadrant, and the bytes they take there."""
+        q0, q1, size, _ = self._columns
+        counts = (self._last - self._first) * (q1 - q0)
+        box = np.repeat(np.arange(len(counts)), counts)
+        nth = np.arange(len(box)) - np.repeat(np.cumsum(counts) - counts, counts)
+        section, quadrant = np.divmod(nth, (q1 - q0)[box])
+        cell = (self._first[box] + section) * quadrants + q0[box] + quadrant
+        shape = (int(self._last.max()), quadrants)
+        self._left = np.zeros(shape, np.int64)
+        np.add.at(self._left.reshape(-1), cell, size[box])
+        self._within = box[np.argsort(cell, kind="stable")]
+        ends = np.cumsum(np.bincount(cell, minlength=shape[0] * shape[1]))
+        self._cell = np.concatenate([[0], ends]).astype(np.int64)
 
     def run(self, capacity: int, budget: int) -> tuple[int, int]:
         """Search, restarted until it is decided: the verdict and the steps."""
@@ -231,11 +233,14 @@ class _Part:
         first, last = self._first[order], self._last[order]
         other = np.nonzero(meets)[1]
         key = np.ascontiguousarray(self._key[:, order])
-        boxes = Boxes(first, last, q0, q1, size, align, start, other, key)
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        within = rank[self._within]
+        boxes = Boxes(first, last, q0, q1, size, align, start, other, self._cell, within, key)
         found, fresh = np.zeros(len(order), np.int64), np.zeros(len(order), np.int64)
         verdict, steps = search(
             boxes,
-            work_for(boxes, int(last.max()), budget),
+            work_for(boxes, self._left, budget),
             capacity,
             budget=budget,
             lowest_first=lowest,

@@ -26,6 +26,8 @@ class Boxes(NamedTuple):
 
     first, last: sections, half open.
     start: int64 [n + 1], other: the boxes that box b meets are other[start[b] : start[b + 1]].
+    cell: int64 [sections * quadrants + 1], within: the boxes of section s, quadrant q are
+        within[cell[c] : cell[c + 1]] with c = s * quadrants + q.
     key: int64 [2, n], random numbers below PRIMES, the same for a box in every order.
     """
 
@@ -37,6 +39,8 @@ class Boxes(NamedTuple):
     align: Ints
     start: Ints
     other: Ints
+    cell: Ints
+    within: Ints
     key: Ints
 
 
@@ -44,7 +48,8 @@ class Work(NamedTuple):
     """What the search changes.
 
     floor, asleep, placed: int64 [n].
-    left: int64 [sections, quadrants], bytes not yet placed; lowest: the same shape, scratch.
+    left: int64 [sections, quadrants], bytes not yet placed; witness: the same shape, a box that
+        shows that there is room.
     trail: int64 [:, 3], box, floor and asleep before a change.
     members: int64, boxes of the open parts.  part: int64 [:, 6], see below.
     frame: int64 [:, 6], one for each placed box, see below.
@@ -56,7 +61,7 @@ class Work(NamedTuple):
     asleep: Ints
     placed: Ints
     left: Ints
-    lowest: Ints
+    witness: Ints
     trail: Ints
     members: Ints
     part: Ints
@@ -75,12 +80,9 @@ PART, MARK, MARK_0, MEMBERS, PARTS, BOX = range(6)
 TRAIL_TOP, MEMBER_TOP, PART_TOP, PENDING = range(4)
 
 
-def work_for(boxes: Boxes, sections: int, budget: int) -> Work:
-    """Room for a search of at most `budget` steps."""
-    n, quadrants = len(boxes.size), int(boxes.q1.max())
-    left = np.zeros((sections, quadrants), np.int64)
-    for b in range(n):
-        left[boxes.first[b] : boxes.last[b], boxes.q0[b] : boxes.q1[b]] += boxes.size[b]
+def work_for(boxes: Boxes, left: Ints, budget: int) -> Work:
+    """Room for a search of at most `budget` steps, with `left` bytes to place in each cell."""
+    n, sections = len(boxes.size), len(left)
     trail = min(n * n, budget) + len(boxes.other) + n + 4
 
     def zeros(*shape: int) -> Ints:
@@ -90,8 +92,10 @@ def work_for(boxes: Boxes, sections: int, budget: int) -> Work:
         floor=zeros(n),
         asleep=zeros(n),
         placed=zeros(n),
-        left=left,
-        lowest=np.empty_like(left),
+        left=left.copy(),
+        witness=boxes.within[np.minimum(boxes.cell[:-1], len(boxes.within) - 1)].reshape(
+            left.shape
+        ),
         trail=np.empty((trail, 3), np.int64),
         members=np.empty(n * (n + 3) // 2 + n + 4, np.int64),
         part=np.empty((2 * n + 4, 6), np.int64),
