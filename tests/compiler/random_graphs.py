@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -235,6 +236,23 @@ def concat(d: Drawing, x: Value) -> Value:
     return d.moved("concat", *parts, axis=axis)
 
 
+def shuffle(d: Drawing, x: Value) -> Value:
+    """Cut along an axis; some parts are computed on, some used twice; joined in another order."""
+    axis = d.number(0, len(x.shape) - 1)
+    extent = x.shape[axis]
+    cuts = sorted({0, extent, *(d.number(0, extent) for _ in range(2))})
+    parts = []
+    for first, last in pairwise(cuts):
+        starts = tuple(first if i == axis else 0 for i in range(len(x.shape)))
+        sizes = tuple(last - first if i == axis else e for i, e in enumerate(x.shape))
+        part = d.moved("slice", x, starts=starts, sizes=sizes, steps=(1,) * len(sizes))
+        parts.append(unary(d, part) if d.chance(0.4) else part)
+    if d.chance(0.3) and x.size < ELEMENTS:
+        parts.append(parts[0])
+    order = [parts[i] for i in d.rng.permutation(len(parts))]
+    return d.moved("concat", *order, axis=axis)
+
+
 def pad(d: Drawing, x: Value) -> Value:
     """Padding in every mode."""
     mode = d.one_of("constant", "constant", "edge", "reflect", "wrap")
@@ -450,7 +468,7 @@ def bits(d: Drawing, x: Value) -> Value:
 
 
 ELEMENTWISE: tuple[Draw, ...] = (unary, binary, binary, wider, select, jump, power)
-MOVES: tuple[Draw, ...] = (transpose, reshape, broadcast, slices, concat, pad, gather)
+MOVES: tuple[Draw, ...] = (transpose, reshape, broadcast, slices, concat, shuffle, pad, gather)
 SUMS: tuple[Draw, ...] = (reduce, matmul, matmul, conv, window)
 REST: tuple[Draw, ...] = (conv_transpose, arg, cumsum, topk, scatter, integers, bits)
 ALL: tuple[Draw, ...] = (*ELEMENTWISE, *MOVES, *SUMS, *REST)
