@@ -62,6 +62,23 @@ def test_an_output_that_is_an_input_and_a_scalar() -> None:
     assert found["scaled"] == 6
 
 
+def test_a_mask_of_infinities_survives_being_moved() -> None:
+    """softmax(scores + where(keep, 0, -inf)) with the mask transposed on its way."""
+    b = GraphBuilder("masked")
+    keep, scores = b.input("keep", (65, 33), FP32), b.input("scores", (33, 65), FP32)
+    kept = b.emit("gt", keep, b.constant(np.float32(0)))
+    mask = b.emit("select", kept, b.constant(np.float32(0)), b.constant(np.float32(-np.inf)))
+    x = b.emit("add", scores, b.emit("transpose", mask, perm=(1, 0)))
+    top = b.emit("reduce", x, kind="max", axes=(1,), keepdims=True)
+    e = b.emit("exp", b.emit("sub", x, top))
+    total = b.emit("reduce", e, kind="sum", axes=(1,), keepdims=True)
+    b.output(b.emit("div", e, total), "y")
+    b.output(mask, "mask")
+    rng = np.random.default_rng(0)
+    inputs = {"keep": rng.standard_normal((65, 33)), "scores": rng.standard_normal((33, 65))}
+    assert error_on_device(b.finish(), {k: v.astype(np.float32) for k, v in inputs.items()}) < 1e-5
+
+
 def test_every_refused_operation_is_named_at_once() -> None:
     b = GraphBuilder("refused")
     x, i = b.input("x", (9, 4), FP32), b.input("i", (3,), INT32)
