@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -39,6 +40,7 @@ _DTYPES = {
     "bool": DType.UINT8,
     "int64": DType.INT32,
     "uint64": DType.INT32,
+    "float8_e5m2": DType.FP8_E5M2,
 }
 
 
@@ -46,6 +48,11 @@ def device_dtype(dtype: np.dtype[np.generic]) -> DType:
     """The machine's type for a graph's: booleans are bytes, 64-bit integers are narrowed."""
     name = dtype.name
     return _DTYPES[name] if name in _DTYPES else DType[name.upper()]
+
+
+def has_device_dtype(dtype: np.dtype[np.generic]) -> bool:
+    """Whether `device_dtype` knows the type."""
+    return dtype.name in _DTYPES or dtype.name.upper() in DType.__members__
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,8 @@ class Lowering:
     parts: dict[int, tuple[Value, int, int]] = field(default_factory=dict)
     joined: set[int] = field(default_factory=set)  # parts made in place
     outside: dict[int, View] = field(default_factory=dict)  # values still in DRAM, by id
+    infinite: set[int] = field(default_factory=set)  # values that may be, by id
+    spoiling: set[int] = field(default_factory=set)  # buffers that hold such
     streamed: dict[int, View] = field(default_factory=dict)  # of these, read piece by piece
     constant_data: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     load: Load = field(default_factory=Load)
@@ -195,6 +204,12 @@ class Lowering:
         self.dma(view, source)
         return view
 
+    def note_infinite(self, values: Iterable[Value]) -> None:
+        """Remember the buffers of values that may hold infinities."""
+        for value in values:
+            if value.id in self.infinite and value.id in self.views:
+                self.spoiling.add(self.views[value.id].buffer.id)
+
     def _fill_halo(self, view: View, halo: Halo, row: int, blocks: int, fill: float) -> None:
         """Memset the border strips of a padded tensor, each once."""
         outer = View(
@@ -302,6 +317,8 @@ class Lowering:
 
     def copy(self, dst: View, src: View) -> None:
         """dst := src, converted; by the elementwise engines, the array or DMA, whichever can."""
+        if src.buffer.id in self.spoiling:
+            self.spoiling.add(dst.buffer.id)
         try:
             pairs = list(tiles([dst, src], 2048))
         except Mismatch:
@@ -324,7 +341,8 @@ class Lowering:
     def _move(self, dst: View, src: View) -> None:
         from compiler.lowering.transpose import transpose_on_array
 
-        if src.buffer.memory == SBUF and transpose_on_array(self, dst, src):
+        finite = src.buffer.id not in self.spoiling
+        if src.buffer.memory == SBUF and finite and transpose_on_array(self, dst, src):
             return
         if src.dtype == dst.dtype and src.buffer.memory == SBUF and self._shift(dst, src):
             return

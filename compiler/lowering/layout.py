@@ -79,7 +79,7 @@ def bytes_a_partition(graph: Graph, item: int) -> dict[int, int]:
 def _spread(value: Value, dim: int, item: int) -> int:
     if not value.shape:
         return item
-    extent = value.shape[dim]
+    extent = max(1, value.shape[dim])
     return math.prod(value.shape) // extent * -(-extent // PARTITIONS) * item
 
 

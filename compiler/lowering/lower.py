@@ -13,9 +13,10 @@ from compiler.errors import UnsupportedError
 from compiler.graph.attrs import integer, pairs
 from compiler.graph.graph import Graph, Node, Value, is_float
 from compiler.graph_passes.narrow_integers import integer_ranges
-from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
+from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype, has_device_dtype
 from compiler.lowering.elementwise import STAGED, lower_group
-from compiler.lowering.groups import Group, group, is_elementwise
+from compiler.lowering.finite import may_be_infinite
+from compiler.lowering.groups import MOVES, Group, group, is_elementwise
 from compiler.lowering.index import gather_refusal, lower_gather
 from compiler.lowering.integers import DIVISIONS, division_refusal
 from compiler.lowering.layout import Wishes, best, wishes
@@ -59,6 +60,8 @@ PLACED: dict[str, Callable[[Lowering, Node, Spec], None]] = {
     "pad": lower_pad,
     "gather": lower_gather,
 }
+EXACT_IN_FP32 = ("cast", "copy", *MOVES, "concat", "pad", "gather")
+"""What may have FP64 values: it only moves them, or converts at the model's border."""
 PRODUCTS = ("matmul", "conv", "conv_transpose")
 
 
@@ -92,6 +95,16 @@ def _largest(value: Value, ranges: Mapping[int, tuple[int, int]]) -> float:
 
 
 def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
+    values = (*node.inputs, *node.outputs)
+    if any(0 in v.shape for v in values):
+        return "it works on a tensor without elements"
+    odd = sorted({v.dtype.name for v in values if not has_device_dtype(v.dtype)})
+    if odd:
+        return f"the machine has no type for {', '.join(odd)}"
+    if any(v.dtype.name == "float64" for v in values) and node.op not in EXACT_IN_FP32:
+        return "it computes in double precision, and the machine in FP32"
+    if node.op in PRODUCTS and not all(is_float(v.dtype) for v in values):
+        return "it multiplies integers, and only floating-point products have a mapping"
     if node.op == "gather":
         return gather_refusal(node, graph.constants)
     if node.op == "scatter":
@@ -100,10 +113,9 @@ def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) ->
         return scan_refusal(_largest(node.output, ranges))
     if node.op in ("argmax", "argmin", "topk"):
         return sort_refusal(node, _largest(node.inputs[0], ranges))
-    if node.op == "conv" and node.inputs[1].id not in graph.constants and node.attrs["groups"] != 1:
-        return "it has groups, and its weights are computed at run time"
-    if node.op == "conv_transpose" and node.inputs[1].id not in graph.constants:
-        return "its weights are computed at run time"
+    if node.op in ("conv", "conv_transpose") and node.attrs["groups"] != 1:
+        if node.inputs[1].id not in graph.constants:
+            return "it has groups, and its weights are computed at run time"
     known = node.op in VIEWS or node.op in PLACED or node.op in PRODUCTS
     if not known and not is_elementwise(node):
         return f"the core op {node.op} has no mapping yet"
@@ -130,16 +142,18 @@ def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
         )
     lo = Lowering(graph, hw, Kernel(hw))
     wanted = wishes(graph)
-    lo.wanted = wanted
+    lo.wanted, lo.infinite = wanted, may_be_infinite(graph)
     lo.halos, lo.fills = _halos(graph)
     readers = graph.consumers()
     inputs = {v.name: _load_input(lo, v, readers.get(v.id, [])) for v in graph.inputs}
     outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
     _keep_outside(lo, outputs, readers)
+    lo.note_infinite(graph.inputs)
     lo.parts = _parts(graph)
     for members in group(graph, fuse):
         lo.kernel.set_layer(_layer(members.anchor))
         _lower_group(lo, members, wanted)
+        lo.note_infinite(v for n in members.nodes for v in n.outputs)
         _store_finished(lo, members)
     for v in graph.outputs:
         if v.id not in lo.outside:
@@ -206,6 +220,8 @@ def _load_input(lo: Lowering, value: Value, readers: list[Node]) -> Buffer:
     home = lo.kernel.dram(value.name, size, BufferKind.INPUT, dtype, value.shape)
     lo.kernel.set_layer(value.name)
     shape = value.shape or (1,)
+    if not readers and value not in lo.graph.outputs:
+        return home  # nothing of it is read
     if readers and all(r.op == "slice" for r in readers) and len(readers) > 1:
         lo.outside[value.id] = dense(home, dtype, shape)
     elif value.shape and reads_in_pieces(readers, value) and math.prod(value.shape) > STAGED:

@@ -17,7 +17,7 @@ import numpy as np
 from compiler.graph.attrs import integer, integers, pairs
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import Lowering, Spec, device_dtype
-from compiler.lowering.contract import contract
+from compiler.lowering.contract import Term, contract
 from compiler.lowering.convolution import weight_terms
 from compiler.lowering.weights import Behind, Shifted, transfer_span
 from compiler.lowering.window import padded_input
@@ -37,8 +37,8 @@ class _Phase:
 
 
 def conv_transpose(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
-    """y = conv_transpose(x, w), w constant."""
-    weights = _full_weights(lo.graph.constants[node.inputs[1].id], integer(node, "groups"))
+    """y = conv_transpose(x, w); w is constant, or there is one group."""
+    constant = lo.graph.constants.get(node.inputs[1].id)
     strides = integers(node, "strides")
     phases = [_phases(node, d) for d in range(len(strides))]
     extents = node.inputs[0].shape[2:]
@@ -52,8 +52,16 @@ def conv_transpose(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None
         box = [(p.first, p.count, s) for p, s in zip(chosen, strides, strict=True)]
         taps = list(itertools.product(*(p.taps for p in chosen)))
         moving = [_shifted(view, tap, pads, [p.count for p in chosen]) for tap in taps]
-        pieces = np.stack([_piece(weights, tap) for tap in taps])
-        _phase(lo, node, spec, _onto(behind, box), moving, pieces)
+        phase = _onto(behind, box)
+        if constant is None:
+            sides = [_computed(lo, node, tap, view) for tap in taps]
+            terms = [Term(s, m) for s, m in zip(sides, moving, strict=True)]
+            shape = (*node.output.shape[:2], *(p.count for p in chosen))
+            contract(lo, shape, 1, spec.block, terms, phase)
+        else:
+            weights = _full_weights(constant, integer(node, "groups"))
+            pieces = np.stack([_piece(weights, tap) for tap in taps])
+            _phase(lo, node, spec, phase, moving, pieces)
 
 
 def _phases(node: Node, d: int) -> list[_Phase]:
@@ -87,6 +95,24 @@ def _piece(weights: Array, tap: tuple[Tap, ...]) -> Array:
     for k in at:
         weights = weights[:, :, k]
     return weights
+
+
+def _computed(lo: Lowering, node: Node, tap: tuple[Tap, ...], x: View) -> View:
+    """Weights [C, O, *K] in SBUF at one tap: dimensions [1, O, 1.., C]."""
+    value = node.inputs[1]
+    channels, outputs = value.shape[:2]
+    ones: list[tuple[Factor, ...]] = [()] * len(tap)
+    shape = (1, outputs, *([1] * len(tap)), channels)
+    if any(k < 0 for k, _ in tap):  # no tap reaches the phase
+        zeros = lo.filled(x.dtype, 0.0)
+        same = tuple(f if f.part else Factor(f.extent, 0) for f in x.factors[1])
+        return replace(zeros, shape=shape, factors=((), (Factor(outputs, 0),), *ones, same))
+    side = lo.view(value, Spec.of(value.shape, 0))
+    for d, (k, _) in enumerate(tap):
+        cut = side.slice(d + 2, k, 1)
+        assert cut is not None, "the kernel's dimensions are free"
+        side = cut
+    return replace(side, shape=shape, factors=((), side.factors[1], *ones, side.factors[0]))
 
 
 def _shifted(view: View, tap: tuple[Tap, ...], pads: list[Tap], counts: list[int]) -> View:
