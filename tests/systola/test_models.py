@@ -6,14 +6,24 @@ A few reference cases of some models run by default; everything in the slow suit
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+import neff
 import systola
+from isa.memory import stream_name
 from isa.verify import verify
 from systola.accuracy import fp32_values
 from tests.systola.reference import NAMES, Case, load, worst_of_range
+from tests.traces.test_viewers import read_back
+from traces import save
 from traces.utilization import disagreements
 
 QUICK = ("digits_cnn_b50", "mnist8", "squeezenet_fp32", "stories260k_prefill64")
@@ -72,3 +82,48 @@ def test_the_references_are_what_onnxruntime_computes(models_dir: Path) -> None:
     case: Case = load(models_dir, "digits_cnn_b50")
     exact = fp32_values(case.path, case.inputs[0], ["logits"])
     assert worst_of_range(exact, case.outputs[0]) < 1e-5
+
+
+def test_squeezenets_trace_adds_up_for_readers_that_are_not_ours(
+    models_dir: Path, tmp_path: Path
+) -> None:
+    """Perfetto's own format through Google's protobuf library, its JSON through the json module."""
+    case = load(models_dir, "squeezenet_fp32")
+    result = systola.compile(case.path).run(case.inputs[0])
+    timing, report = result.timing, result.report
+    found = read_back(result.trace)
+    busy: Counter[str] = Counter()
+    notes = []
+    for uuid, slices in found["slices"].items():
+        for _, begun, ended, note in slices:
+            busy[found["tracks"][uuid].name] += ended - begun
+            notes.append(note)
+    assert len(notes) == report["instructions"]
+    assert sum(n.get("DRAM bytes read", 0) for n in notes) == report["dram_read_bytes"]
+    assert sum(n.get("DRAM bytes written", 0) for n in notes) == report["dram_written_bytes"]
+    assert timing.hw.ticks_per_s == 10**9, "a tick of inf1 is a nanosecond"
+    assert busy.pop("PE weights") == timing.load_ticks
+    assert dict(busy) == {stream_name(s): n for s, n in timing.busy_ticks.items()}
+    save(result.trace, tmp_path / "t.json")
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    durations = sum(round(1000 * e["dur"]) for e in events if e["ph"] == "X")
+    assert durations == sum(timing.busy_ticks.values()) + timing.load_ticks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_another_process_compiles_the_same_bytes(models_dir: Path, name: str) -> None:
+    case = load(models_dir, name)
+    script = (
+        "import hashlib, json, sys, neff, systola;"
+        "m = systola.compile(sys.argv[1], shapes=json.loads(sys.argv[2]));"
+        "print(hashlib.sha256(neff.to_bytes(m.neff)).hexdigest())"
+    )
+    here = systola.compile(case.path, shapes=case.shapes)
+    for seed in ("1", "99"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(case.path), json.dumps(case.shapes)],
+            cwd=Path(__file__).parents[2], env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stdout.strip() == hashlib.sha256(neff.to_bytes(here.neff)).hexdigest()
