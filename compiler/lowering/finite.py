@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.graph.graph import Graph, Node, is_float
+from compiler.graph.graph import Array, Graph, Node, is_float
 
-SOURCES = frozenset({"log", "reciprocal", "div", "rsqrt", "pow"})
+POLES = frozenset({"log", "reciprocal", "div", "rsqrt", "pow"})
+"""Functions that are infinite at zero, and finite of operands known to be positive."""
 BOUNDED = frozenset(
     {"exp", "sigmoid", "tanh", "erf", "sin", "cos", "atan", "sign", "isnan", "isinf"}
 )
@@ -26,13 +27,58 @@ def may_be_infinite(graph: Graph) -> set[int]:
         array = graph.constants[value.id]
         if is_float(value.dtype) and not np.isfinite(array.astype(np.float32)).all():
             found.add(value.id)
+    signs = {v.id: _sign_of(graph.constants[v.id]) for v in graph.constant_values}
     for node in graph.nodes:
-        if _spreads(node, found):
+        if _spreads(node, found, signs):
             found.update(v.id for v in node.outputs)
+        signs[node.output.id] = _sign(node, signs)
     return found
 
 
-def _spreads(node: Node, found: set[int]) -> bool:
+def _spreads(node: Node, found: set[int], signs: dict[int, int]) -> bool:
     if node.op in BOUNDED or node.op in CONTRACTIONS or not is_float(node.output.dtype):
         return False
-    return node.op in SOURCES or any(v.id in found for v in node.inputs)
+    pole = (
+        node.op in POLES and signs.get(node.inputs[-1 if node.op == "div" else 0].id, 0) < POSITIVE
+    )
+    return pole or any(v.id in found for v in node.inputs)
+
+
+UNKNOWN, NOT_NEGATIVE, POSITIVE = range(3)
+
+
+def _sign_of(array: Array) -> int:
+    if array.dtype.kind not in "fiu" and not is_float(array.dtype):
+        return UNKNOWN
+    low = float(array.astype(np.float32).min(initial=1.0))
+    return POSITIVE if low > 0 else NOT_NEGATIVE if low == 0 else UNKNOWN
+
+
+def _sign(node: Node, signs: dict[int, int]) -> int:
+    """What is known of a result's sign; exp and sigmoid count as positive."""
+    mine = [signs.get(v.id, UNKNOWN) for v in node.inputs]
+    if node.op in ("exp", "sigmoid", "softplus"):
+        return POSITIVE
+    if node.op in ("relu", "abs") or _is_square(node):
+        return max(mine[0], NOT_NEGATIVE)
+    if node.op in ("add", "max"):
+        both = NOT_NEGATIVE if node.op == "add" else UNKNOWN
+        return max(mine) if min(mine) >= both else UNKNOWN
+    if node.op in ("mul", "div", "min"):
+        return min(mine)
+    kept = (
+        "sqrt",
+        "rsqrt",
+        "reciprocal",
+        "cast",
+        "copy",
+        "reduce",
+        "reshape",
+        "transpose",
+        "slice",
+    )
+    return mine[0] if node.op in (*kept, "broadcast_to") else UNKNOWN
+
+
+def _is_square(node: Node) -> bool:
+    return node.op == "mul" and node.inputs[0] is node.inputs[1]
