@@ -54,32 +54,43 @@ def first_fit(order, lower, upper, size, align, q0, q1, offsets):
 def in_time(order, lower, upper, size, align, q0, q1, offsets):
     """First fit for an `order` of rising start: only live boxes are looked at."""
     n = len(order)
-    live = np.empty(n + 1, np.int64)
+    until, bottom, top = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    left, right = np.empty(n, np.int64), np.empty(n, np.int64)
+    kept = (until, bottom, top, left, right)  # rows by rising bottom; dead ones are free room
     count, height = 0, 0
     for b in order:
-        kept = 0
-        at, found = np.int64(0), False
+        now, at, step = lower[b], np.int64(0), align[b]
         for k in range(count):
-            a = live[k]
-            if upper[a] <= lower[b]:
-                continue
-            live[kept] = a
-            kept += 1
-            if not found and q0[a] < q1[b] and q0[b] < q1[a]:
-                if offsets[a] >= at + size[b]:
-                    found = True
-                elif offsets[a] + size[a] > at:
-                    at = -(-(offsets[a] + size[a]) // align[b]) * align[b]
-        count = kept
+            if until[k] > now and left[k] < q1[b] and q0[b] < right[k]:
+                if bottom[k] >= at + size[b]:
+                    break
+                if top[k] > at:
+                    at = top[k] if step == 1 else -(-top[k] // step) * step
         offsets[b] = at
-        place = count
-        while place > 0 and offsets[live[place - 1]] > at:
-            live[place] = live[place - 1]
-            place -= 1
-        live[place] = b
-        count += 1
+        k, count = _make_room(kept, count, now, at)
+        until[k], bottom[k], top[k], left[k], right[k] = upper[b], at, at + size[b], q0[b], q1[b]
         height = max(height, at + size[b])
     return height
+
+
+@njit(cache=True)
+def _make_room(kept, count, now, at):
+    """A row for a box with bottom `at`, by moving those up to the nearest dead row; the count."""
+    until, bottom = kept[0], kept[1]
+    place = np.searchsorted(bottom[:count], at, side="right")
+    up, down = place, place - 1
+    while up < count and until[up] > now and (down < 0 or until[down] > now):
+        up += 1
+        down -= 1
+    if up < count and until[up] > now:  # the dead row is below
+        for rows in kept:
+            for k in range(down, place - 1):
+                rows[k] = rows[k + 1]
+        return place - 1, count
+    for rows in kept:
+        for k in range(up, place, -1):
+            rows[k] = rows[k - 1]
+    return place, max(count, up + 1)
 
 
 @njit(cache=True)

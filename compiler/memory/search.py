@@ -33,13 +33,12 @@ from __future__ import annotations
 from numba import njit
 
 from compiler.memory.problem import Ints
+from compiler.memory.splitting import remember, split
 from compiler.memory.state import (
     BEGIN,
     BOX,
     END,
     FAR,
-    HASH,
-    HASH_2,
     MARK,
     MARK_0,
     MEMBER_TOP,
@@ -51,7 +50,6 @@ from compiler.memory.state import (
     PART_TOP,
     PARTS,
     PENDING,
-    PRIMES,
     SOLVED,
     TRAIL_TOP,
     UNDECIDED,
@@ -106,7 +104,7 @@ def _search(boxes, work, capacity, budget, lowest_first, failed, offsets, blame)
             if frame[f, BOX] < 0 or _refute(boxes, work, f, capacity):
                 b = _choose(boxes, work, part, capacity, lowest_first)
             if b < 0:
-                _remember(failed, part)
+                remember(failed, part)
                 if part[PARENT] < 0:
                     return NONE, steps
                 while f > part[PARENT]:
@@ -117,7 +115,7 @@ def _search(boxes, work, capacity, budget, lowest_first, failed, offsets, blame)
             full = _place(boxes, work, f, b, capacity)
             if full >= 0:
                 _blame(boxes, work, part, full, blame)
-            elif _split(boxes, work, f, failed):
+            elif split(boxes, work, f, failed):
                 break
     return SOLVED, steps
 
@@ -262,78 +260,3 @@ def _blame(boxes, work, part, section, blame):
         b = work.members[i]
         if boxes.first[b] <= section < boxes.last[b]:
             blame[b] += 1
-
-
-@njit(cache=True)
-def _split(boxes, work, f, failed):
-    """Make what frame f leaves unplaced into pending parts. False if one is known to fail."""
-    tops, label, group = work.tops, work.label, work.group
-    old = work.part[work.frame[f, PART]]
-    groups = _label(boxes, work, old)
-    begin, made = tops[MEMBER_TOP], tops[PART_TOP]
-    for g in range(groups):
-        if group[g] > 0:
-            work.part[tops[PART_TOP]] = (begin, begin, 0, 0, -1, f)
-            begin += group[g]
-            group[g] = tops[PART_TOP]
-            tops[PART_TOP] += 1
-    for i in range(old[BEGIN], old[END]):
-        b = work.members[i]
-        if not work.placed[b]:
-            part = work.part[group[label[boxes.first[b]]]]
-            work.members[part[END]] = b
-            part[END] += 1
-            state = 2 * work.floor[b] + work.asleep[b] + 1
-            for h in range(2):
-                p = PRIMES[h]
-                part[HASH + h] = (part[HASH + h] + boxes.key[h, b] * (state % p)) % p
-    for c in range(made, tops[PART_TOP]):
-        if _known(failed, work.part[c]):
-            tops[PART_TOP] = made
-            return False
-    tops[MEMBER_TOP] = begin
-    for c in range(made, tops[PART_TOP]):
-        work.part[c, NEXT] = tops[PENDING]
-        tops[PENDING] = c
-    return True
-
-
-@njit(cache=True)
-def _label(boxes, work, part):
-    """Number the groups of unplaced boxes that share no section, and count their boxes."""
-    label, group = work.label, work.group
-    first, last = FAR, 0
-    for i in range(part[BEGIN], part[END]):
-        b = work.members[i]
-        first, last = min(first, boxes.first[b]), max(last, boxes.last[b])
-    label[first : last + 1] = 0
-    for i in range(part[BEGIN], part[END]):
-        b = work.members[i]
-        if not work.placed[b]:
-            label[boxes.first[b] + 1] += 1
-            label[boxes.last[b]] -= 1
-    groups, across = 0, 0
-    label[first] = 0
-    for s in range(first + 1, last):
-        across += label[s]
-        if across == 0:
-            groups += 1
-        label[s] = groups
-    group[: groups + 1] = 0
-    for i in range(part[BEGIN], part[END]):
-        b = work.members[i]
-        if not work.placed[b]:
-            group[label[boxes.first[b]]] += 1
-    return groups + 1
-
-
-@njit(cache=True)
-def _remember(failed, part):
-    row = failed[(31 * part[HASH] + part[HASH_2]) % len(failed)]
-    row[0], row[1] = part[HASH], part[HASH_2]
-
-
-@njit(cache=True)
-def _known(failed, part):
-    row = failed[(31 * part[HASH] + part[HASH_2]) % len(failed)]
-    return row[0] == part[HASH] and row[1] == part[HASH_2]

@@ -45,6 +45,9 @@ MOST_SEARCHED = 4096
 MOST_PAIRED = 20_000
 """Boxes of the largest problem whose greedy orders look at all pairs."""
 
+MOST_LIVE = 1000
+"""Boxes live in a section, on average, beyond which lowest floors take too many looks."""
+
 LOOKS = 40
 """Looks at the skyline a box, before the greedy tier gives up on lowest floors."""
 
@@ -123,7 +126,8 @@ def _greedy_tries(v: _View) -> Iterator[tuple[Ints, int]]:
         return
     columns = (p.lower, p.upper, p.size, p.align, p.q0, p.q1)
     orders = plain(v.traits)
-    for order in orders[:3]:
+    crowded = int((v.last - v.first).sum()) > MOST_LIVE * v.count
+    for order in () if crowded else orders[:3]:
         rank, offsets = np.empty(n, np.int64), np.empty(n, np.int64)
         rank[order] = np.arange(n)
         boxes = (p.size, p.align, p.q0, p.q1, offsets)
@@ -189,8 +193,8 @@ class _Part:
         section, quadrant = np.divmod(nth, (q1 - q0)[box])
         cell = (self._first[box] + section) * quadrants + q0[box] + quadrant
         shape = (int(self._last.max()), quadrants)
-        self._left = np.zeros(shape, np.int64)
-        np.add.at(self._left.reshape(-1), cell, size[box])
+        live = np.bincount(cell, weights=size[box], minlength=shape[0] * shape[1])
+        self._left = live.astype(np.int64).reshape(shape)  # exact: sums are far below 2^53
         self._within = box[np.argsort(cell, kind="stable")]
         ends = np.cumsum(np.bincount(cell, minlength=shape[0] * shape[1]))
         self._cell = np.concatenate([[0], ends]).astype(np.int64)
