@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from compiler.graph.graph import Array, Graph, Value
 from compiler.lowering.expression import Load
-from compiler.tiles.iterate import Mismatch, legal_start, ragged_regions, sliced, tiles
+from compiler.tiles.iterate import Mismatch, check_alike, legal_start, ragged_regions, sliced, tiles
 from compiler.tiles.view import Factor, View, common_atoms
 from isa.activation.functions import ActivationFunction
 from isa.dtypes import DType
@@ -378,14 +378,25 @@ class Lowering:
         if dst.dtype == src.dtype:
             self.dma(dst, between)
             return
-        factors = tuple(tuple(f) for f in dst.factors)
-        buffer = self.kernel.sbuf(
-            dst.buffer.partitions,
-            dst.buffer.size_bytes // dst.dtype.size_bytes * src.dtype.size_bytes,
-        )
-        staged = View(buffer, src.dtype, dst.shape, factors, dst.start, dst.offset)
+        staged = self._empty_like(dst, src.dtype)
+        try:
+            check_alike([dst, staged])
+        except Mismatch:  # no place for engines, and only they convert: do it in another
+            largest = max(range(len(src.shape)), key=lambda d: src.shape[d], default=0)
+            spec = Spec.of(src.shape, largest) if src.shape else Spec(0, 1)
+            staged = self.allocate(src.shape, src.dtype, spec, "staged")
+            made = self.allocate(src.shape, dst.dtype, spec, "converted")
+            self.dma(staged, between)
+            self.copy(made, staged)
+            self.copy(dst, made)
+            return
         self.dma(staged, between)
         self.copy(dst, staged)
+
+    def _empty_like(self, view: View, dtype: DType) -> View:
+        """A new tensor that lies in its buffer as `view` does in its own."""
+        size = view.buffer.size_bytes // view.dtype.size_bytes * dtype.size_bytes
+        return replace(view, buffer=self.kernel.sbuf(view.buffer.partitions, size), dtype=dtype)
 
     def reshape_through_dram(self, dst: View, src: View) -> None:
         """dst := src in row-major order; the shapes differ, the number of elements does not."""

@@ -57,7 +57,7 @@ def test_random_graphs_lose_little_in_bf16() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("part", range(5))
+@pytest.mark.parametrize("part", range(3))
 def test_thousands_of_random_graphs(family: str, part: int) -> None:
     seeds = range(10_000 + 300 * part, 10_300 + 300 * part)
     assert not list(wrong_seeds(seeds, FAMILIES[family], FP32_BOUND, steps=7))
@@ -68,5 +68,5 @@ def test_thousands_of_random_graphs(family: str, part: int) -> None:
 @pytest.mark.parametrize("cast", ["none", "matmult", "all"])
 def test_hundreds_of_random_graphs_everywhere(target: str, cast: str) -> None:
     bound = FP32_BOUND if cast == "none" else BF16_BOUND
-    seeds = range(20_000, 20_300)
+    seeds = range(20_000, 20_100)
     assert not list(wrong_seeds(seeds, ALL, bound, steps=6, target=target, auto_cast=cast))
