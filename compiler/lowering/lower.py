@@ -113,9 +113,9 @@ def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) ->
         return scan_refusal(_largest(node.output, ranges))
     if node.op in ("argmax", "argmin", "topk"):
         return sort_refusal(node, _largest(node.inputs[0], ranges))
-    if node.op in ("conv", "conv_transpose") and node.attrs["groups"] != 1:
-        if node.inputs[1].id not in graph.constants:
-            return "it has groups, and its weights are computed at run time"
+    grouped = node.op in ("conv", "conv_transpose") and node.attrs["groups"] != 1
+    if grouped and node.inputs[1].id not in graph.constants:
+        return "it has groups, and its weights are computed at run time"
     known = node.op in VIEWS or node.op in PLACED or node.op in PRODUCTS
     if not known and not is_elementwise(node):
         return f"the core op {node.op} has no mapping yet"

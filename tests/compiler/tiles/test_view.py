@@ -63,9 +63,7 @@ def test_permuting_a_view_is_transposing(view: View, data: st.DataObject) -> Non
 @given(views(), st.integers(0, 2), st.integers(2, 5))
 def test_broadcasting_a_view_repeats_it(view: View, lead: int, times: int) -> None:
     shape = (*([2] * lead), *(times if e == 1 else e for e in view.shape))
-    assert np.array_equal(
-        positions(view.broadcast(shape)), np.broadcast_to(positions(view), shape)
-    )
+    assert np.array_equal(positions(view.broadcast(shape)), np.broadcast_to(positions(view), shape))
 
 
 @given(views(), st.data())
