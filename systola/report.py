@@ -77,8 +77,8 @@ def lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     add("PE utilisation", "pe_utilization", "{:.1f} %", 100)
     add("multiply-accumulates", "macs", "{:,}")
     _traffic(report, rows)
-    add("SBUF peak", "sbuf_peak_bytes", "{:,.2f} MiB", 2**-20)
-    add("PSUM peak", "psum_peak_bytes", "{:,.0f} KiB", 2**-10)
+    add("SBUF reserved", "sbuf_peak_bytes", "{:,.2f} MiB", 2**-20)
+    add("PSUM reserved", "psum_peak_bytes", "{:,.0f} KiB", 2**-10)
     add("instructions", "instructions", "{:,}")
     if report.get("host_ops"):
         rows.append(("on the host", ", ".join(str(op) for op in report["host_ops"])))
