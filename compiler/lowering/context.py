@@ -554,6 +554,16 @@ class Lowering:
             self.copies[key] = moved
         return self.copies[key]
 
+    def from_first(self, value: Value, spec: Spec) -> View:
+        """`view`, but surely from partition 0: what two computed operands of a product share."""
+        here = self.view(value, spec)
+        parts = [f for fs in here.factors for f in fs if f.part and f.extent > 1]
+        if here.start + here.buffer.start == 0 and all(f.stride == 1 for f in parts):
+            return here
+        moved = self.allocate(value.shape, here.dtype, spec, f"{value.name}/from first")
+        self.copy(moved, here)
+        return moved
+
 
 def whole_spec(whole: Value, part: Spec, axis: int) -> Spec:
     """The layout of a concatenation whose part has layout `part`."""

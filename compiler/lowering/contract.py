@@ -81,6 +81,18 @@ def contract(
         _product(lo, shape, dim, block, moved, steps, box, epilogue, offset)
 
 
+def check_meeting(shape: tuple[int, ...], dim: int, term: Term) -> None:
+    """Raise Mismatch where a contraction of two computed operands would find them apart."""
+    lead = term.stationary
+    moved = [d for d in range(len(shape)) if d != dim and lead.shape[d] == 1]
+    for d in moved:
+        _strides(term.moving, d, 1)
+    looped = [d for d in range(len(shape)) if d != dim and d not in moved and shape[d] > 1]
+    for at in itertools.product(*(range(shape[d]) for d in looped)):
+        for step in _steps(term, dict(zip(looped, at, strict=True))):
+            _strides(step.stationary, dim, 0)
+
+
 def _at(view: View, position: dict[int, int], operand: int) -> View:
     for d, i in position.items():
         if view.shape[d] > 1:

@@ -139,9 +139,9 @@ def _grouped(
 
 def _computed_weights(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     """Weights [O, C, *K] in SBUF, their channels on the input's partitions; one group."""
-    view = padded_input(lo, node, 0.0)
+    view = padded_input(lo, node, 0.0, from_first=True)
     value = node.inputs[1]
-    weights = lo.view(value, Spec.of(value.shape, 1))
+    weights = lo.from_first(value, Spec.of(value.shape, 1))
     ones: list[tuple[Factor, ...]] = [()] * (len(value.shape) - 2)
     terms = []
     for tap in itertools.product(*(range(n) for n in value.shape[2:])):

@@ -132,7 +132,7 @@ def _computed_table(lo: Lowering, node: Node, spec: Spec) -> None:
     table, indices, out = node.inputs[0], node.inputs[1], node.output
     axis = integer(node, "axis")
     rows, count = table.shape[axis], math.prod(indices.shape)
-    view = lo.view(table, Spec.of(table.shape, axis))
+    view = lo.from_first(table, Spec.of(table.shape, axis))
     hot = _hot_rows(lo, indices, rows, count, view.dtype)
     rest = [d for d in range(len(table.shape)) if d != axis]
     extents = tuple(table.shape[d] for d in rest)

@@ -8,12 +8,12 @@ from dataclasses import replace
 from compiler.graph.attrs import flag
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
-from compiler.lowering.contract import Term, contract
+from compiler.lowering.contract import Term, check_meeting, contract
 from compiler.lowering.convolution import conv
 from compiler.lowering.elementwise import plan
 from compiler.lowering.transposed_conv import conv_transpose
 from compiler.lowering.weights import Behind, Shifted, packed_weights, transfer_span
-from compiler.tiles.iterate import legal_start
+from compiler.tiles.iterate import Mismatch, legal_start
 from compiler.tiles.view import Factor, View
 
 MOVE_CYCLES = 6000
@@ -56,6 +56,13 @@ def _matmul(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
             k_spec[i] = _operand(view, k, free, rank, 1 - i)
     if not any(constant):
         terms = [Term(k_spec[stationary], k_spec[1 - stationary])]
+        try:
+            check_meeting(shape, spec.dim, terms[0])
+        except Mismatch:  # they lie in layouts of their own
+            for i, (value, k, free) in enumerate(sides):
+                view = lo.from_first(value, Spec.of(value.shape, k))
+                k_spec[i] = _operand(view, k, free, rank, 1 - i)
+            terms = [Term(k_spec[stationary], k_spec[1 - stationary])]
         contract(lo, shape, spec.dim, spec.block, terms, behind)
         return
     w = constant.index(True)

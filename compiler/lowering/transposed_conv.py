@@ -47,7 +47,8 @@ def conv_transpose(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None
         shifts = [(shift, p.count) for p in mine for _, shift in p.taps]
         low = max(0, -min(s for s, _ in shifts))
         pads.append((low, max(0, max(s + n for s, n in shifts) - extent)))
-    view = padded_input(lo, replace(node, attrs={"pads": tuple(pads)}), 0.0)
+    padded = replace(node, attrs={"pads": tuple(pads)})
+    view = padded_input(lo, padded, 0.0, from_first=constant is None)
     for chosen in itertools.product(*phases):
         box = [(p.first, p.count, s) for p, s in zip(chosen, strides, strict=True)]
         taps = list(itertools.product(*(p.taps for p in chosen)))
@@ -107,7 +108,7 @@ def _computed(lo: Lowering, node: Node, tap: tuple[Tap, ...], x: View) -> View:
         zeros = lo.filled(x.dtype, 0.0)
         same = tuple(f if f.part else Factor(f.extent, 0) for f in x.factors[1])
         return replace(zeros, shape=shape, factors=((), (Factor(outputs, 0),), *ones, same))
-    side = lo.view(value, Spec.of(value.shape, 0))
+    side = lo.from_first(value, Spec.of(value.shape, 0))
     for d, (k, _) in enumerate(tap):
         cut = side.slice(d + 2, k, 1)
         assert cut is not None, "the kernel's dimensions are free"

@@ -13,7 +13,7 @@ from compiler.lowering.reduce import OPS, reduce_views
 from compiler.tiles.view import Factor, View
 
 
-def padded_input(lo: Lowering, node: Node, fill: float) -> View:
+def padded_input(lo: Lowering, node: Node, fill: float, from_first: bool = False) -> View:
     """The input [N, C, *S] with its padding in the buffer, shifted to the padded origin.
 
     The view's spatial extents are the padded ones. Uses the halo that the producer left where it
@@ -21,7 +21,8 @@ def padded_input(lo: Lowering, node: Node, fill: float) -> View:
     """
     value = node.inputs[0]
     pads = pairs(node, "pads")
-    view = lo.view(value, Spec.of(value.shape, 1))
+    spec = Spec.of(value.shape, 1)
+    view = lo.from_first(value, spec) if from_first else lo.view(value, spec)
     halo = lo.haloed.get(value.id, {})
     wide = all(
         lo_ <= halo.get(d + 2, (0, 0))[0] and hi <= halo.get(d + 2, (0, 0))[1]
