@@ -19,7 +19,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from compiler import memory
+
 Ints = NDArray[np.int64]
+
+MOST_STEPS, STEPS_TIMES_BOXES = 12_000, 8_000_000
+"""Steps that the search may take, and steps times boxes: a tenth of a second at most."""
 
 MOST_PAIRS = 100_000_000
 """Pairs of boxes that a solver which looks at all of them may look at."""
@@ -81,7 +86,18 @@ def largest_first(problem: Problem) -> Ints | None:
     return address if fits else None
 
 
-SOLVERS: tuple[Solver, ...] = (first_fit, two_ended, best_fit, largest_first)
+def searched(problem: Problem) -> Ints | None:
+    """By search over canonical solutions (`compiler/memory`), for some thousand steps."""
+    p = problem
+    steps = min(MOST_STEPS, STEPS_TIMES_BOXES // max(1, len(p)))
+    if steps < 2 * len(p):
+        return None
+    boxes = memory.Problem(p.start, p.end, p.size, p.align, p.q0, p.q1)
+    found = memory.solve(boxes, p.capacity, budget=steps)
+    return None if found is None else found.offsets
+
+
+SOLVERS: tuple[Solver, ...] = (first_fit, two_ended, best_fit, largest_first, searched)
 
 
 def _by_time(p: Problem, *, two_ended: bool, best: bool) -> Ints | None:
