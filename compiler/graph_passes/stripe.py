@@ -140,6 +140,9 @@ def _output_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | None:
         x = node.inputs[0]
         if len(x.shape) < 3 or (len(node.inputs) > 1 and not graph.is_constant(node.inputs[1])):
             return None
+        stride, reach, (low, _) = _window(node)
+        if low >= reach or (node.output.shape[2] - 1) * stride - low >= x.shape[2]:
+            return None  # rows of padding alone read nothing
         return 2 if dims.setdefault(x.id, 2) == 2 else None
     if node.op == "transpose":
         perm = integers(node, "perm")
@@ -178,7 +181,7 @@ def _elementwise_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | No
         shift = len(out) - len(v.shape)
         if graph.is_constant(v):
             continue
-        if dim < shift or v.shape[dim - shift] == 1:  # broadcast: every strip reads it whole
+        if dim < shift or v.shape[dim - shift] < out[dim]:  # broadcast: every strip reads it whole
             if v.id in dims:
                 return None
             continue
@@ -190,6 +193,8 @@ def _elementwise_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | No
 def _reshaped_dim(node: Node, dim: int) -> int | None:
     """Where a dimension lands: kept, or the outermost part of one that joins it to others."""
     old, new = node.inputs[0].shape, node.output.shape
+    if dim >= len(old):
+        return None
     outer = math.prod(old[:dim])
     place = 1
     for d, extent in enumerate(new):
@@ -255,7 +260,8 @@ class _Striper:
             if wanted:
                 made = self._strip(inside, wanted)
                 for v in results:
-                    parts[v.id].append(made[v.id])
+                    if v.id in made:  # fewer rows than strips: some strips have none
+                        parts[v.id].append(made[v.id])
         for v in results:
             pieces = parts[v.id]
             with self.b.origin((), v.name):
@@ -267,18 +273,16 @@ class _Striper:
     def _granule(self, value: Value) -> int:
         """Rows that cannot be parted: those that one row of an operand became by a reshape."""
         producers = self.graph.producers()
-        unit = 1
+        unit, dims = 1, self.region.dims
         node = producers.get(value.id)
         while node is not None and CORE_OPS[node.op].family in (*ELEMENTWISE, Family.MOVE):
+            striped = [v for v in node.inputs if v.id in dims]
+            if node.output.id not in dims or not striped:
+                break  # in front of the region
             if node.op == "reshape":
-                x = node.inputs[0]
-                unit *= max(
-                    1,
-                    node.output.shape[self.region.dims[node.output.id]]
-                    // x.shape[self.region.dims[x.id]],
-                )
-            striped = [v for v in node.inputs if v.id in self.region.dims]
-            node = producers.get(striped[0].id) if striped else None
+                rows = striped[0].shape[dims[striped[0].id]]
+                unit *= max(1, node.output.shape[dims[node.output.id]] // rows)
+            node = producers.get(striped[0].id)
         return unit
 
     def _strip(self, inside: tuple[Node, ...], wanted: dict[int, Rows]) -> dict[int, Value]:
@@ -305,11 +309,12 @@ class _Striper:
             first, last = out[0] * stride - low, (out[1] - 1) * stride - low + reach
             return {x.id: (max(0, first), min(x.shape[2], last))}
         needs: dict[int, Rows] = {}
+        out_rows = node.output.shape[dims[node.output.id]]
         for v in node.inputs:
             if (
                 self.graph.is_constant(v)
                 or v.id not in dims
-                or (v.shape[dims[v.id]] == 1 and node.op != "reshape")
+                or (v.shape[dims[v.id]] == 1 and out_rows > 1 and node.op != "reshape")
             ):
                 continue
             ratio = node.output.shape[dims[node.output.id]] // v.shape[dims[v.id]]
