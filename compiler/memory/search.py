@@ -79,6 +79,9 @@ def search(
     """
     if (work.left > capacity).any():
         return NONE, 0
+    n = len(boxes.size)
+    work.part[0] = (0, n, 0, 0, -1, -1)
+    work.tops[:] = (0, n, 1, 0)
     verdict, steps = _search(boxes, work, capacity, budget, lowest_first, failed, offsets, blame)
     return int(verdict), int(steps)
 
@@ -88,8 +91,6 @@ def _search(boxes, work, capacity, budget, lowest_first, failed, offsets, blame)
     n = len(boxes.size)
     for b in range(n):
         work.members[b] = b
-    work.part[0] = (0, n, 0, 0, -1, -1)
-    work.tops[:] = (0, n, 1, 0)
     frame, f = work.frame, -1
     steps = 0
     while work.tops[PENDING] >= 0:
@@ -126,8 +127,9 @@ def _open(work, f):
     tops = work.tops
     c = tops[PENDING]
     tops[PENDING] = work.part[c, NEXT]
-    mark = tops[TRAIL_TOP]
-    work.frame[f] = (c, mark, mark, tops[MEMBER_TOP], tops[PART_TOP], -1)
+    frame = work.frame[f]
+    frame[PART], frame[MARK], frame[MARK_0] = c, tops[TRAIL_TOP], tops[TRAIL_TOP]
+    frame[MEMBERS], frame[PARTS], frame[BOX] = tops[MEMBER_TOP], tops[PART_TOP], -1
 
 
 @njit(cache=True)
@@ -137,13 +139,14 @@ def _take_back(boxes, work, f, mark):
     b = frame[BOX]
     if b >= 0:
         work.placed[b] = 0
-        work.left[boxes.first[b] : boxes.last[b], boxes.q0[b] : boxes.q1[b]] += boxes.size[b]
+        for s in range(boxes.first[b], boxes.last[b]):
+            for q in range(boxes.q0[b], boxes.q1[b]):
+                work.left[s, q] += boxes.size[b]
         frame[BOX] = -1
     while tops[TRAIL_TOP] > frame[mark]:
         tops[TRAIL_TOP] -= 1
-        u, floor, asleep = work.trail[tops[TRAIL_TOP]]
-        work.floor[u] = floor
-        work.asleep[u] = asleep
+        change = work.trail[tops[TRAIL_TOP]]
+        work.floor[change[0]], work.asleep[change[0]] = change[1], change[2]
     tops[MEMBER_TOP], tops[PART_TOP] = frame[MEMBERS], frame[PARTS]
     tops[PENDING] = work.part[frame[PART], NEXT]
 

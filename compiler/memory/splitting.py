@@ -19,6 +19,7 @@ from compiler.memory.state import (
     HASH_2,
     MEMBER_TOP,
     NEXT,
+    PARENT,
     PART,
     PART_TOP,
     PENDING,
@@ -35,7 +36,9 @@ def split(boxes, work, f, failed):
     begin, made = tops[MEMBER_TOP], tops[PART_TOP]
     for g in range(groups):
         if group[g] > 0:
-            work.part[tops[PART_TOP]] = (begin, begin, 0, 0, -1, f)
+            part = work.part[tops[PART_TOP]]
+            part[BEGIN], part[END], part[HASH], part[HASH_2] = begin, begin, 0, 0
+            part[NEXT], part[PARENT] = -1, f
             begin += group[g]
             group[g] = tops[PART_TOP]
             tops[PART_TOP] += 1
@@ -68,7 +71,8 @@ def _label(boxes, work, part):
     for i in range(part[BEGIN], part[END]):
         b = work.members[i]
         first, last = min(first, boxes.first[b]), max(last, boxes.last[b])
-    label[first : last + 1] = 0
+    for s in range(first, last + 1):
+        label[s] = 0
     for i in range(part[BEGIN], part[END]):
         b = work.members[i]
         if not work.placed[b]:
@@ -81,7 +85,8 @@ def _label(boxes, work, part):
         if across == 0:
             groups += 1
         label[s] = groups
-    group[: groups + 1] = 0
+    for g in range(groups + 1):
+        group[g] = 0
     for i in range(part[BEGIN], part[END]):
         b = work.members[i]
         if not work.placed[b]:
