@@ -291,6 +291,7 @@ class _Striper:
         for node in reversed(inside):
             if node.output.id not in rows:
                 continue
+            rows[node.output.id] = self._aligned(node, rows[node.output.id])
             for v, need in self._needs(node, rows[node.output.id]).items():
                 old = rows.get(v, need)
                 rows[v] = (min(old[0], need[0]), max(old[1], need[1]))
@@ -299,6 +300,14 @@ class _Striper:
             if node.output.id in rows:
                 local[node.output.id] = (self._cut_node(node, rows, local), rows[node.output.id][0])
         return {v: self._slice(*local[v], self.region.dims[v], *wanted[v]) for v in wanted}
+
+    def _aligned(self, node: Node, out: Rows) -> Rows:
+        """A reshape makes all rows that come from one row of its operand, or none of them."""
+        if node.op != "reshape":
+            return out
+        dims, x = self.region.dims, node.inputs[0]
+        ratio = node.output.shape[dims[node.output.id]] // x.shape[dims[x.id]]
+        return out[0] // ratio * ratio, -(-out[1] // ratio) * ratio
 
     def _needs(self, node: Node, out: Rows) -> dict[int, Rows]:
         """Value id -> rows of the operand that rows `out` of the result read."""
