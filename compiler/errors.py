@@ -7,6 +7,7 @@ Codes   SYS-F0xx  a model that cannot be read or breaks ONNX's rules     (fronte
         SYS-G1xx  graph text that cannot be read                         (graph/text.py)
         SYS-G2xx  a wrong call of the evaluator or of a pass             (graph, graph_passes)
         SYS-S0xx  a program that does not fit the memories               (schedule)
+        SYS-S01x  a wrong call of the memory solver                      (memory)
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ from compiler.memory.state import (
     PART,
     PART_TOP,
     PENDING,
-    PRIMES,
+    PRIME,
+    PRIME_2,
 )
 
 
@@ -49,9 +50,9 @@ def split(boxes, work, f, failed):
             work.members[part[END]] = b
             part[END] += 1
             state = 2 * work.floor[b] + work.asleep[b] + 1
-            for h in range(2):
-                p = PRIMES[h]
-                part[HASH + h] = (part[HASH + h] + boxes.key[h, b] * (state % p)) % p
+            one, two = boxes.key[0, b] * (state % PRIME), boxes.key[1, b] * (state % PRIME_2)
+            part[HASH] = (part[HASH] + one) % PRIME
+            part[HASH_2] = (part[HASH_2] + two) % PRIME_2
     for c in range(made, tops[PART_TOP]):
         if _known(failed, work.part[c]):
             tops[PART_TOP] = made

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from compiler.memory.problem import Ints
 
-PRIMES = (2147483647, 2147483629)
+PRIME, PRIME_2 = 2147483647, 2147483629
 """Moduli of the two halves of a fingerprint; products of residues fit in 63 bits."""
 
 FAR = 1 << 60
@@ -28,7 +29,7 @@ class Boxes(NamedTuple):
     start: int64 [n + 1], other: the boxes that box b meets are other[start[b] : start[b + 1]].
     cell: int64 [sections * quadrants + 1], within: the boxes of section s, quadrant q are
         within[cell[c] : cell[c + 1]] with c = s * quadrants + q.
-    key: int64 [2, n], random numbers below PRIMES, the same for a box in every order.
+    key: int64 [2, n], random numbers below PRIME and PRIME_2, the same for a box in every order.
     """
 
     first: Ints
@@ -78,6 +79,27 @@ PART, MARK, MARK_0, MEMBERS, PARTS, BOX = range(6)
 """A frame: its part, the trail now and at first, members and parts in use, the box placed."""
 
 TRAIL_TOP, MEMBER_TOP, PART_TOP, PENDING = range(4)
+
+
+@njit(cache=True)
+def meetings(first, last, q0, q1):  # type: ignore[no-untyped-def]
+    """`start` and `other` of Boxes: who shares a section and a quadrant with whom."""
+    n = len(first)
+    start = np.zeros(n + 1, np.int64)
+    other = np.empty(0, np.int64)
+    for fill in (False, True):
+        count = 0
+        for a in range(n):
+            for b in range(n):
+                in_time = first[a] < last[b] and first[b] < last[a]
+                if in_time and q0[a] < q1[b] and q0[b] < q1[a] and a != b:
+                    if fill:
+                        other[count] = b
+                    count += 1
+            start[a + 1] = count
+        if not fill:
+            other = np.empty(count, np.int64)
+    return start, other
 
 
 def work_for(boxes: Boxes, left: Ints, budget: int) -> Work:
