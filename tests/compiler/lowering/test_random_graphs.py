@@ -43,7 +43,7 @@ def wrong_seeds(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_random_graphs_are_computed_right(family: str) -> None:
-    assert not list(wrong_seeds(range(60), FAMILIES[family], FP32_BOUND))
+    assert not list(wrong_seeds(range(120), FAMILIES[family], FP32_BOUND))
 
 
 @pytest.mark.parametrize("target", ["inf2", "trn2"])
