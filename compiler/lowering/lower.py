@@ -75,12 +75,12 @@ class Lowered:
     outputs: dict[str, Buffer]
 
 
-def refusals(graph: Graph) -> list[tuple[Node, str]]:
+def refusals(graph: Graph, hw: Hardware) -> list[tuple[Node, str]]:
     """Every node that has no mapping to the machine, with the reason."""
     found = []
     ranges = integer_ranges(graph)
     for node in graph.nodes:
-        reason = _refusal(graph, node, ranges)
+        reason = _type_refusal(node, hw) or _refusal(graph, node, ranges)
         if reason:
             found.append((node, reason))
     return found
@@ -94,17 +94,26 @@ def _largest(value: Value, ranges: Mapping[int, tuple[int, int]]) -> float:
     return max(-low, high)
 
 
-def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
+def _type_refusal(node: Node, hw: Hardware) -> str:
+    """Why the values of a node have no place on the machine, or an empty string."""
     values = (*node.inputs, *node.outputs)
     if any(0 in v.shape for v in values):
         return "it works on a tensor without elements"
     odd = sorted({v.dtype.name for v in values if not has_device_dtype(v.dtype)})
     if odd:
         return f"the machine has no type for {', '.join(odd)}"
+    if hw.generation < 2:
+        narrow = sorted({v.dtype.name for v in values if v.dtype.name.startswith("float8")})
+        if narrow:
+            return f"{', '.join(narrow)} needs NeuronCore-v2 or later"
     if any(v.dtype.name == "float64" for v in values) and node.op not in EXACT_IN_FP32:
         return "it computes in double precision, and the machine in FP32"
     if node.op in PRODUCTS and not all(is_float(v.dtype) for v in values):
         return "it multiplies integers, and only floating-point products have a mapping"
+    return ""
+
+
+def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
     if node.op == "gather":
         return gather_refusal(node, graph.constants)
     if node.op == "scatter":
@@ -130,7 +139,7 @@ def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
     Raises:
         UnsupportedError: SYS-C101, naming every node without a mapping.
     """
-    bad = refusals(graph)
+    bad = refusals(graph, hw)
     if bad:
         lines = [f"{', '.join(map(str, n.sources)) or n.op}: {reason}" for n, reason in bad]
         raise UnsupportedError(
