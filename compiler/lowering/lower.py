@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from compiler.errors import UnsupportedError
 from compiler.graph.attrs import integer, pairs
-from compiler.graph.graph import Graph, Node, Value, is_float
-from compiler.graph_passes.narrow_integers import integer_ranges
-from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype, has_device_dtype
+from compiler.graph.graph import Graph, Node, Value
+from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
 from compiler.lowering.elementwise import STAGED, lower_group
 from compiler.lowering.finite import may_be_infinite
-from compiler.lowering.groups import MOVES, Group, group, is_elementwise
-from compiler.lowering.index import gather_refusal, lower_gather
-from compiler.lowering.integers import DIVISIONS, division_refusal
+from compiler.lowering.groups import Group, group, is_elementwise
+from compiler.lowering.index import lower_gather
 from compiler.lowering.layout import Wishes, best, wishes
 from compiler.lowering.movement import (
     lower_broadcast,
@@ -32,9 +30,10 @@ from compiler.lowering.movement import (
 )
 from compiler.lowering.products import lower_product
 from compiler.lowering.reduce import lower_reduce
-from compiler.lowering.scan import lower_cumsum, scan_refusal
-from compiler.lowering.scatter import lower_scatter, scatter_refusal
-from compiler.lowering.sort import lower_arg, lower_topk, sort_refusal
+from compiler.lowering.refusals import refusals
+from compiler.lowering.scan import lower_cumsum
+from compiler.lowering.scatter import lower_scatter
+from compiler.lowering.sort import lower_arg, lower_topk
 from compiler.lowering.window import lower_window
 from compiler.tiles.iterate import legal_start
 from compiler.tiles.view import View
@@ -60,8 +59,6 @@ PLACED: dict[str, Callable[[Lowering, Node, Spec], None]] = {
     "pad": lower_pad,
     "gather": lower_gather,
 }
-EXACT_IN_FP32 = ("cast", "copy", *MOVES, "concat", "pad", "gather")
-"""What may have FP64 values: it only moves them, or converts at the model's border."""
 PRODUCTS = ("matmul", "conv", "conv_transpose")
 
 
@@ -75,71 +72,13 @@ class Lowered:
     outputs: dict[str, Buffer]
 
 
-def refusals(graph: Graph, hw: Hardware) -> list[tuple[Node, str]]:
-    """Every node that has no mapping to the machine, with the reason."""
-    found = []
-    ranges = integer_ranges(graph)
-    for node in graph.nodes:
-        reason = _type_refusal(node, hw) or _refusal(graph, node, ranges)
-        if reason:
-            found.append((node, reason))
-    return found
-
-
-def _largest(value: Value, ranges: Mapping[int, tuple[int, int]]) -> float:
-    """The largest magnitude that an integer may have; 0 for floats, infinite where unknown."""
-    if is_float(value.dtype):
-        return 0.0
-    low, high = ranges.get(value.id, (-math.inf, math.inf))
-    return max(-low, high)
-
-
-def _type_refusal(node: Node, hw: Hardware) -> str:
-    """Why the values of a node have no place on the machine, or an empty string."""
-    values = (*node.inputs, *node.outputs)
-    if any(0 in v.shape for v in values):
-        return "it works on a tensor without elements"
-    odd = sorted({v.dtype.name for v in values if not has_device_dtype(v.dtype)})
-    if odd:
-        return f"the machine has no type for {', '.join(odd)}"
-    if hw.generation < 2:
-        narrow = sorted({v.dtype.name for v in values if v.dtype.name.startswith("float8")})
-        if narrow:
-            return f"{', '.join(narrow)} needs NeuronCore-v2 or later"
-    if any(v.dtype.name == "float64" for v in values) and node.op not in EXACT_IN_FP32:
-        return "it computes in double precision, and the machine in FP32"
-    if node.op in PRODUCTS and not all(is_float(v.dtype) for v in values):
-        return "it multiplies integers, and only floating-point products have a mapping"
-    return ""
-
-
-def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
-    if node.op == "gather":
-        return gather_refusal(node, graph.constants)
-    if node.op == "scatter":
-        return scatter_refusal(node, graph.constants)
-    if node.op == "cumsum":
-        return scan_refusal(_largest(node.output, ranges))
-    if node.op in ("argmax", "argmin", "topk"):
-        return sort_refusal(node, _largest(node.inputs[0], ranges))
-    grouped = node.op in ("conv", "conv_transpose") and node.attrs["groups"] != 1
-    if grouped and node.inputs[1].id not in graph.constants:
-        return "it has groups, and its weights are computed at run time"
-    known = node.op in VIEWS or node.op in PLACED or node.op in PRODUCTS
-    if not known and not is_elementwise(node):
-        return f"the core op {node.op} has no mapping yet"
-    if node.op in DIVISIONS and not (node.op == "div" and is_float(node.output.dtype)):
-        return division_refusal(node, max(_largest(v, ranges) for v in node.inputs))
-    return ""
-
-
 def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
     """Lower a graph whose types are chosen.
 
     Raises:
         UnsupportedError: SYS-C101, naming every node without a mapping.
     """
-    bad = refusals(graph, hw)
+    bad = refusals(graph, hw, frozenset((*VIEWS, *PLACED, *PRODUCTS)))
     if bad:
         lines = [f"{', '.join(map(str, n.sources)) or n.op}: {reason}" for n, reason in bad]
         raise UnsupportedError(

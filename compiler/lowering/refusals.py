@@ -1,0 +1,86 @@
+"""What has no mapping to the machine, and why: asked before anything is emitted.
+
+Integers are computed in FP32, which is exact to 2**24. What sorts, scans or divides them is refused
+unless the graph itself proves a range (`graph_passes/narrow_integers.py`); adding, multiplying and
+comparing are not, and round beyond it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from compiler.graph.graph import Graph, Node, Value, is_float
+from compiler.graph_passes.narrow_integers import integer_ranges
+from compiler.lowering.context import has_device_dtype
+from compiler.lowering.groups import ANCHORS, MOVES, is_elementwise
+from compiler.lowering.index import gather_refusal
+from compiler.lowering.integers import DIVISIONS, division_refusal
+from compiler.lowering.scan import scan_refusal
+from compiler.lowering.scatter import scatter_refusal
+from compiler.lowering.sort import sort_refusal
+from isa.hardware import Hardware
+
+EXACT_IN_FP32 = ("cast", "copy", *MOVES, "concat", "pad", "gather")
+"""What may have FP64 values: it only moves them, or converts at the model's border."""
+
+
+def refusals(graph: Graph, hw: Hardware, mapped: frozenset[str]) -> list[tuple[Node, str]]:
+    """Every node that has no mapping to the machine, with the reason.
+
+    `mapped` names the core ops that have one beside the elementwise.
+    """
+    found = []
+    ranges = integer_ranges(graph)
+    for node in graph.nodes:
+        if node.op not in mapped and not is_elementwise(node):
+            found.append((node, f"the core op {node.op} has no mapping"))
+            continue
+        reason = _type_refusal(node, hw) or _refusal(graph, node, ranges)
+        if reason:
+            found.append((node, reason))
+    return found
+
+
+def _largest(value: Value, ranges: Mapping[int, tuple[int, int]]) -> float:
+    """The largest magnitude that an integer may have; 0 for floats, infinite where unknown."""
+    if is_float(value.dtype):
+        return 0.0
+    low, high = ranges.get(value.id, (-math.inf, math.inf))
+    return max(-low, high)
+
+
+def _type_refusal(node: Node, hw: Hardware) -> str:
+    """Why the values of a node have no place on the machine, or an empty string."""
+    values = (*node.inputs, *node.outputs)
+    if any(0 in v.shape for v in values):
+        return "it works on a tensor without elements"
+    odd = sorted({v.dtype.name for v in values if not has_device_dtype(v.dtype)})
+    if odd:
+        return f"the machine has no type for {', '.join(odd)}"
+    if hw.generation < 2:
+        narrow = sorted({v.dtype.name for v in values if v.dtype.name.startswith("float8")})
+        if narrow:
+            return f"{', '.join(narrow)} needs NeuronCore-v2 or later"
+    if any(v.dtype.name == "float64" for v in values) and node.op not in EXACT_IN_FP32:
+        return "it computes in double precision, and the machine in FP32"
+    if node.op in ANCHORS and not all(is_float(v.dtype) for v in values):
+        return "it multiplies integers, and only floating-point products have a mapping"
+    return ""
+
+
+def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
+    if node.op == "gather":
+        return gather_refusal(node, graph.constants)
+    if node.op == "scatter":
+        return scatter_refusal(node, graph.constants)
+    if node.op == "cumsum":
+        return scan_refusal(_largest(node.output, ranges))
+    if node.op in ("argmax", "argmin", "topk"):
+        return sort_refusal(node, _largest(node.inputs[0], ranges))
+    grouped = node.op in ("conv", "conv_transpose") and node.attrs["groups"] != 1
+    if grouped and node.inputs[1].id not in graph.constants:
+        return "it has groups, and its weights are computed at run time"
+    if node.op in DIVISIONS and not (node.op == "div" and is_float(node.output.dtype)):
+        return division_refusal(node, max(_largest(v, ranges) for v in node.inputs))
+    return ""
