@@ -513,7 +513,7 @@ class Lowering:
     def on_one_partition(self, value: Value) -> View:
         """A value in one partition."""
         here = self.views[value.id]
-        if not here.part_dims():
+        if not here.part_dims() and legal_start(here.start + here.buffer.start, 1):
             return here
         made = self.allocate((1, *value.shape), here.dtype, Spec(0, 1), f"{value.name}/row")
         flat = replace(made, shape=value.shape, factors=made.factors[1:])
