@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from compiler.graph.graph import Array, Graph, Value
 from compiler.lowering.expression import Load
 from compiler.tiles.iterate import Mismatch, check_alike, legal_start, ragged_regions, sliced, tiles
-from compiler.tiles.view import Factor, View, common_atoms
+from compiler.tiles.view import Factor, View, common_atoms, compact, joined_dims
 from isa.activation.functions import ActivationFunction
 from isa.dtypes import DType
 from isa.hardware import Hardware
@@ -26,7 +26,6 @@ from isa.instructions.tensor import MATMUL_DTYPES
 from isa.kernel import Ap, Buffer, DmaAp, Kernel
 from isa.memory import DRAM, SBUF
 from isa.program import BufferKind
-from isa.tiles import Dim
 
 PARTITIONS = 128
 Halo = dict[int, tuple[int, int]]
@@ -158,49 +157,29 @@ class Lowering:
 
     def produce_like(self, value: Value, like: View) -> View:
         """The view of a value about to be computed, with the partition factors of another."""
-        factors: list[tuple[Factor, ...]] = []
-        stride = 1
-        for d in range(len(value.shape) - 1, -1, -1):
-            made: list[Factor] = []
-            for f in reversed(like.factors[d]):
-                if f.part:
-                    made.insert(0, f)
-                else:
-                    made.insert(0, Factor(f.extent, stride))
-                    stride *= f.extent
-            factors.insert(0, tuple(made))
+        factors, stride = compact(like.factors)
         dtype = device_dtype(value.dtype)
         if like.replicated:
             buffer = self.kernel.sbuf(PARTITIONS, stride * dtype.size_bytes, value.name)
-            view = View(buffer, dtype, value.shape, tuple(factors), replicated=True)
+            view = View(buffer, dtype, value.shape, factors, replicated=True)
             self.views[value.id] = view
             return view
         last = like.start + sum(
             f.stride * (f.extent - 1) for fs in like.factors for f in fs if f.part
         )
         buffer = self.kernel.sbuf(last + 1, stride * dtype.size_bytes, value.name)
-        view = View(buffer, dtype, value.shape, tuple(factors), like.start)
+        view = View(buffer, dtype, value.shape, factors, like.start)
         self.views[value.id] = view
         return view
 
     def staged(self, source: View, like: View) -> View:
         """A piece of a tensor in DRAM, loaded beside the piece of a result that reads it."""
-        factors: list[tuple[Factor, ...]] = []
-        stride = 1
-        for d in range(len(source.shape) - 1, -1, -1):
-            made: list[Factor] = []
-            for f in reversed(like.factors[d]):
-                if f.part:
-                    made.insert(0, f)
-                else:
-                    made.insert(0, Factor(f.extent, stride))
-                    stride *= f.extent
-            factors.insert(0, tuple(made))
+        factors, stride = compact(like.factors)
         last = like.start + sum(
             f.stride * (f.extent - 1) for fs in like.factors for f in fs if f.part
         )
         buffer = self.kernel.sbuf(last + 1, stride * source.dtype.size_bytes, "staged")
-        view = View(buffer, source.dtype, source.shape, tuple(factors), like.start)
+        view = View(buffer, source.dtype, source.shape, factors, like.start)
         self.dma(view, source)
         return view
 
@@ -270,19 +249,9 @@ class Lowering:
             for d in like.part_dims():
                 varies[d] = True
                 array = np.repeat(array, like.shape[d] // array.shape[d], axis=d)
-        factors: list[tuple[Factor, ...]] = [()] * len(array.shape)
-        stride = 1
-        for d in range(len(array.shape) - 1, -1, -1):
-            if not varies[d]:
-                continue
-            made: list[Factor] = []
-            for f in reversed(like.factors[d]):
-                if f.part:
-                    made.insert(0, f)
-                else:
-                    made.insert(0, Factor(f.extent, stride))
-                    stride *= f.extent
-            factors[d] = tuple(made)
+        factors, stride = compact(
+            fs if wide else () for fs, wide in zip(like.factors, varies, strict=True)
+        )
         partitions = like.buffer.partitions
         image = packed(array, factors, like.start, partitions, stride)
         buffer = self.constant_image(image, dtype, name)
@@ -451,7 +420,7 @@ class Lowering:
         views = (dst, src)
         fitting = len(order)
         while fitting and not all(
-            len(_merged([(a.strides[i], a.extent) for a in order[len(order) - fitting :]])) <= 5
+            len(joined_dims([(a.strides[i], a.extent) for a in order[len(order) - fitting :]])) <= 5
             for i in range(2)
         ):
             fitting -= 1
@@ -475,7 +444,7 @@ class Lowering:
                     else:
                         offset += s * a.strides[i]
                 mine = [a for a in kept if not a.parts[i]]
-                dims = _merged([(a.strides[i], a.extent) for a in mine])
+                dims = joined_dims([(a.strides[i], a.extent) for a in mine])
                 here = count if v.buffer.memory is not DRAM else 1
                 size = v.dtype.size_bytes
                 sides.append(DmaAp(v.buffer, start, here, offset * size, v.dtype, dims))
@@ -595,20 +564,8 @@ def dense(buffer: Buffer, dtype: DType, shape: tuple[int, ...]) -> View:
     return View(buffer, dtype, shape, tuple(factors))
 
 
-def _merged(dims: list[Dim]) -> tuple[Dim, ...]:
-    out: list[Dim] = []
-    for step, num in dims:
-        if num == 1:
-            continue
-        if out and out[-1][0] == step * num:
-            out[-1] = (step, out[-1][1] * num)
-        else:
-            out.append((step, num))
-    return tuple(out) or ((0, 1),)
-
-
 def packed(
-    array: Array, factors: list[tuple[Factor, ...]], start: int, partitions: int, row: int
+    array: Array, factors: Sequence[tuple[Factor, ...]], start: int, partitions: int, row: int
 ) -> Array:
     """The image [partitions, row] of an array whose dimensions lie by `factors`.
 

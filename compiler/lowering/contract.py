@@ -19,10 +19,9 @@ from typing import Protocol
 
 from compiler.lowering.context import Lowering
 from compiler.tiles.iterate import NUM_LIMIT, STEP_LIMIT, Mismatch, legal_start
-from compiler.tiles.view import Atom, Factor, View, common_atoms
+from compiler.tiles.view import Atom, Factor, View, common_atoms, joined_dims
 from isa.dtypes import DType
 from isa.kernel import Ap
-from isa.tiles import Dim
 
 Box = list[tuple[int, int]]
 """(first, size) for each logical dimension of the product."""
@@ -266,23 +265,11 @@ def _stationary(step: _Step, dim: int, first: int, size: int) -> Ap:
     view = step.stationary.slice(dim, first, size)
     if view is None:
         raise Mismatch(0, "its columns cannot be cut")
-    dims = _joined([(f.stride, f.extent) for f in _strides(view, dim, 0)])
+    dims = joined_dims([(f.stride, f.extent) for f in _strides(view, dim, 0)])
     if len(dims) > 4 or any(abs(s) > STEP_LIMIT or n > NUM_LIMIT for s, n in dims):
         raise Mismatch(0, "its columns need more than four dimensions")
     size_bytes = view.dtype.size_bytes
     return Ap(view.buffer, view.start, step.count, view.offset * size_bytes, view.dtype, dims)
-
-
-def _joined(dims: list[Dim]) -> tuple[Dim, ...]:
-    out: list[Dim] = []
-    for step, num in dims:
-        if num == 1:
-            continue
-        if out and out[-1][0] == step * num:
-            out[-1] = (step, out[-1][1] * num)
-        else:
-            out.append((step, num))
-    return tuple(out) or ((0, 1),)
 
 
 def _matmuls(
@@ -300,7 +287,7 @@ def _matmuls(
     for step, mine in zip(steps, strides, strict=True):
         v = step.moving
         offset = v.offset + sum(x * s for x, s in zip(starts, mine, strict=True))
-        dims = _joined([(s, n) for s, n in zip(mine, sizes, strict=True)])
+        dims = joined_dims([(s, n) for s, n in zip(mine, sizes, strict=True)])
         if len(dims) > 4 or any(abs(s) > STEP_LIMIT for s, _ in dims):
             raise Mismatch(1, "its columns need more than four dimensions or too large a step")
         moving.append(Ap(v.buffer, v.start, step.count, offset * v.dtype.size_bytes, v.dtype, dims))

@@ -23,7 +23,7 @@ from compiler.tiles.iterate import (
     sliced,
     tiles,
 )
-from compiler.tiles.view import Atom, Factor, View, common_atoms
+from compiler.tiles.view import Atom, Factor, View, common_atoms, compact
 from isa.activation.functions import ActivationFunction
 from isa.alu import AluOp
 from isa.dtypes import DType
@@ -96,19 +96,11 @@ def _other_layout(value: Value, axes: tuple[int, ...]) -> Spec:
 
 def _like(lo: Lowering, view: View, shape: tuple[int, ...], dtype: DType, name: str) -> View:
     """A compact tensor of `shape` with the partition factors of `view`."""
-    factors: list[tuple[Factor, ...]] = []
-    stride = 1
-    for d in range(len(shape) - 1, -1, -1):
-        made: list[Factor] = []
-        for f in reversed(view.factors[d] if shape[d] > 1 else ()):
-            if f.part:
-                made.insert(0, f)
-            else:
-                made.insert(0, Factor(f.extent, stride))
-                stride *= f.extent
-        factors.insert(0, tuple(made))
+    factors, stride = compact(
+        fs if extent > 1 else () for fs, extent in zip(view.factors, shape, strict=True)
+    )
     buffer = lo.kernel.sbuf(view.buffer.partitions, stride * dtype.size_bytes, name)
-    return View(buffer, dtype, shape, tuple(factors), view.start, 0, view.replicated)
+    return View(buffer, dtype, shape, factors, view.start, 0, view.replicated)
 
 
 def _reduce_free(

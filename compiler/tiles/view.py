@@ -15,10 +15,12 @@ its factors is *ragged*: its last block of partitions is not full.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from isa.dtypes import DType
 from isa.kernel import Buffer
+from isa.tiles import Dim
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,32 @@ def _split(factors: list[Factor], extents: list[int]) -> list[Factors] | None:
             else:
                 return None
     return [tuple(o) for o in out] if not rest else None
+
+
+def compact(factors: Iterable[Factors]) -> tuple[tuple[Factors, ...], int]:
+    """The factors with the free ones dense and row-major, and the elements of a partition."""
+    made: list[Factors] = []
+    stride = 1
+    for dim in reversed(list(factors)):
+        mine: list[Factor] = []
+        for f in reversed(dim):
+            mine.insert(0, f if f.part else Factor(f.extent, stride))
+            stride *= 1 if f.part else f.extent
+        made.insert(0, tuple(mine))
+    return tuple(made), stride
+
+
+def joined_dims(dims: Iterable[Dim]) -> tuple[Dim, ...]:
+    """(step, num) dimensions, outermost first, with neighbours that are one run made one."""
+    out: list[Dim] = []
+    for step, num in dims:
+        if num == 1:
+            continue
+        if out and out[-1][0] == step * num:
+            out[-1] = (step, out[-1][1] * num)
+        else:
+            out.append((step, num))
+    return tuple(out) or ((0, 1),)
 
 
 @dataclass(frozen=True, slots=True)
