@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.dtypes import DType
-from isa.spec import WORDS
 
 Words = NDArray[np.uint64]
 
@@ -39,11 +38,6 @@ class DramBuffer:
     def end(self) -> int:
         """One past its last byte."""
         return self.address + self.size_bytes
-
-
-def empty_stream() -> Words:
-    """A stream with no instruction."""
-    return np.zeros((0, WORDS), dtype=np.uint64)
 
 
 @dataclass(frozen=True)

@@ -51,19 +51,14 @@ def offsets_of(dims: tuple[Dim, ...]) -> NDArray[np.int64]:
     return offsets
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """An engine's operand: the same free pattern in `partitions` neighbouring partitions."""
+class AccessPattern:
+    """What every access pattern has: an address, a data type and dimensions."""
 
-    memory: Memory
-    start: int
-    partitions: int
+    __slots__ = ()
+
     address: int
     dtype: DType
     dims: tuple[Dim, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "dims", padded(self.dims, FREE_DIMS))
 
     @property
     def free(self) -> int:
@@ -97,6 +92,21 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
+class Tile(AccessPattern):
+    """An engine's operand: the same free pattern in `partitions` neighbouring partitions."""
+
+    memory: Memory
+    start: int
+    partitions: int
+    address: int
+    dtype: DType
+    dims: tuple[Dim, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dims", padded(self.dims, FREE_DIMS))
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """One value a partition: [P, 1], where P is the partition count of the main operand."""
 
@@ -127,7 +137,7 @@ Scalar = Column | Immediate
 
 
 @dataclass(frozen=True, slots=True)
-class DmaTile:
+class DmaTile(AccessPattern):
     """A DMA operand. In SBUF and PSUM it starts at (start, address) and walks partitions outermost;
     in DRAM `start` is 0, `partitions` is 1 and the address is a byte of the program's window.
     """
@@ -143,36 +153,6 @@ class DmaTile:
         object.__setattr__(self, "dims", padded(self.dims, DMA_DIMS))
 
     @property
-    def steps(self) -> tuple[int, ...]:
-        """Steps, outermost first."""
-        return tuple(step for step, _ in self.dims)
-
-    @property
-    def nums(self) -> tuple[int, ...]:
-        """Element counts, outermost first."""
-        return tuple(num for _, num in self.dims)
-
-    @property
-    def free(self) -> int:
-        """Elements a partition."""
-        count = 1
-        for _, num in self.dims:
-            count *= num
-        return count
-
-    @property
     def elements(self) -> int:
         """Elements in all."""
         return self.free * self.partitions
-
-    @property
-    def low(self) -> int:
-        """Least byte touched (in a partition)."""
-        size = self.dtype.size_bytes
-        return self.address + size * sum(min(0, s * (n - 1)) for s, n in self.dims)
-
-    @property
-    def high(self) -> int:
-        """One past the greatest byte touched (in a partition)."""
-        size = self.dtype.size_bytes
-        return self.address + size * (1 + sum(max(0, s * (n - 1)) for s, n in self.dims))

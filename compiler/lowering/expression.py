@@ -280,7 +280,7 @@ class Emitter:
 
     # --- instructions, with the engine chosen ----------------------------------------------------
 
-    def _cost(self, mnemonic: str, dve: bool, factor: float = 1.0) -> None:
+    def _cost(self, dve: bool, factor: float = 1.0) -> None:
         hw = self.k.hw
         cycles = max(hw.engine_min_interval, self.n * factor) / (
             hw.dve_clock_hz if dve else hw.act_clock_hz
@@ -295,17 +295,17 @@ class Emitter:
 
     def _copy(self, out: Ap, x: Ap) -> None:
         if self._prefers_act() and out.dtype.is_float and x.dtype.is_float:
-            self._cost("activation", False)
+            self._cost(False)
             self.k.activation(out, x, F.COPY)
         else:
-            self._cost("tensor_copy", True)
+            self._cost(True)
             self.k.tensor_copy(out, x)
 
     def _affine_or_scalar(self, out: Ap, p: Pending) -> None:
         affine = _as_affine(p)
         if affine is not None and self._prefers_act():
             scale, bias = affine
-            self._cost("activation", False)
+            self._cost(False)
             self.k.activation(out, p.x, F.COPY, _raw(scale), _raw(bias))
         else:
             self._scalar(out, p.x, p.op, p.value, reverse0=p.reverse)
@@ -321,18 +321,18 @@ class Emitter:
         reverse0: bool = False,
         reverse1: bool = False,
     ) -> None:
-        self._cost("tensor_scalar", True)
+        self._cost(True)
         self.k.tensor_scalar(
             out, x, op0, _raw(v0), op1, _raw(v1), reverse0=reverse0, reverse1=reverse1
         )
 
     def _tensor(self, alu: AluOp, a: Ap, b: Ap, out: Ap) -> Ap:
-        self._cost("tensor_tensor", True, 2)
+        self._cost(True, 2)
         self.k.tensor_tensor(out, a, b, alu)
         return out
 
     def _scalar_tensor(self, out: Ap, p: Pending, alu: AluOp, other: Ap, swapped: bool) -> None:
-        self._cost("scalar_tensor_tensor", True, 2)
+        self._cost(True, 2)
         self.k.scalar_tensor_tensor(
             out, p.x, p.op, _raw(p.value), alu, other, reverse0=p.reverse, reverse1=swapped
         )
@@ -352,7 +352,7 @@ class Emitter:
         if function is F.RELU and bias is None and scale == 1.0 and not self._prefers_act():
             self._scalar(out, tile, AluOp.MAX, 0.0)
             return
-        self._cost("activation", False)
+        self._cost(False)
         self.k.activation(out, tile, function, _raw(scale), _raw(bias))
 
     # --- compound operations ---------------------------------------------------------------------
@@ -371,7 +371,7 @@ class Emitter:
             return self._binary(AluOp.MULTIPLY, a, inverse, target, keep)
         y = self.settled(b)
         inverted = self.scratch(DType.FP32)
-        self._cost("reciprocal", True, 8)
+        self._cost(True, 8)
         self.k.reciprocal(inverted, y)
         return self._binary(AluOp.MULTIPLY, a, inverted, target, keep)
 
@@ -433,7 +433,7 @@ class Emitter:
         chosen = self.settled(a)
         if chosen.buffer.memory == PSUM and predicate.buffer.memory == PSUM:
             chosen = self._in_sbuf(chosen)
-        self._cost("tensor_copy_predicated", True, 2)
+        self._cost(True, 2)
         self.k.select(out, chosen, predicate)
         return out
 
@@ -502,14 +502,14 @@ class Emitter:
         tile = self._in_sbuf(self.settled(x))
         size, inverse, angle = (self.scratch(DType.FP32) for _ in range(3))
         self._scalar(size, tile, AluOp.ABS_MAX, 0.0)
-        self._cost("reciprocal", True, 8)
+        self._cost(True, 8)
         self.k.reciprocal(inverse, size)
         self._tensor(AluOp.MIN, size, inverse, inverse)
         self._activate(angle, inverse, F.ARCTAN)
         self._scalar(inverse, size, AluOp.GREATER, 1.0)  # 1 where the angle is the complement
         self._scalar(size, inverse, AluOp.MULTIPLY, -2.0, AluOp.ADD, 1.0)
         self._tensor(AluOp.MULTIPLY, angle, size, angle)
-        self._cost("scalar_tensor_tensor", True, 2)
+        self._cost(True, 2)
         self.k.scalar_tensor_tensor(angle, inverse, AluOp.MULTIPLY, math.pi / 2, AluOp.ADD, angle)
         self._activate(size, tile, F.SIGN)
         return self._tensor(AluOp.MULTIPLY, angle, size, out)
@@ -522,7 +522,7 @@ class Emitter:
         self._scalar(turns, tile, AluOp.MULTIPLY, 1 / (2 * math.pi), AluOp.ADD, shift)
         whole = self.rounded(turns)
         part = self._tensor(AluOp.SUBTRACT, turns, whole, self.scratch(DType.FP32))
-        self._cost("activation", False)
+        self._cost(False)
         self.k.activation(out, part, F.SIN, 2 * math.pi)
         return out
 

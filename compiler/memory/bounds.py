@@ -17,10 +17,15 @@ from compiler.memory.problem import Ints, Problem
 
 def lower_bound(p: Problem) -> int:
     """The most bytes that are live at once in any quadrant."""
+    return most_live(p.lower, p.upper, p.size, p.q0, p.q1)
+
+
+def most_live(lower: Ints, upper: Ints, size: Ints, q0: Ints, q1: Ints) -> int:
+    """The same of boxes with life spans [lower, upper) and quadrants [q0, q1)."""
     most = 0
-    for q in range(int(p.q1.max(initial=0))):
-        here = (p.q0 <= q) & (q < p.q1)
-        most = max(most, _live_sum(p.lower[here], p.upper[here], p.size[here]))
+    for q in range(int(q1.max(initial=0))):
+        here = (q0 <= q) & (q < q1)
+        most = max(most, _live_sum(lower[here], upper[here], size[here]))
     return most
 
 

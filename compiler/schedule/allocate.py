@@ -20,6 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from compiler import memory
+from compiler.memory.bounds import most_live
 
 Ints = NDArray[np.int64]
 
@@ -201,18 +202,7 @@ def _any_order(order, start, end, size, align, q0, q1, capacity, address):  # ty
 
 def peak(problem: Problem) -> int:
     """The most bytes that are live at once in any quadrant: no answer takes fewer."""
-    most = 0
-    for q in range(int(problem.q1.max(initial=0))):
-        here = (problem.q0 <= q) & (q < problem.q1)
-        most = max(most, _peak(problem.start[here], problem.end[here], problem.size[here]))
-    return most
-
-
-def _peak(start: Ints, end: Ints, size: Ints) -> int:
-    times = np.concatenate([start, end])
-    change = np.concatenate([size, -size])
-    order = np.lexsort((change, times))  # what ends makes room before what starts
-    return int(np.cumsum(change[order]).max(initial=0))
+    return most_live(problem.start, problem.end, problem.size, problem.q0, problem.q1)
 
 
 def used(problem: Problem, address: Any) -> int:
