@@ -22,7 +22,7 @@ from compiler.frontends.onnx.model import Model, read_model
 from compiler.frontends.onnx.reference import evaluate_constant_node
 from compiler.frontends.onnx.registry import NotOnDeviceError, OnnxNode, importer_of
 from compiler.frontends.onnx.shapes import input_types
-from compiler.frontends.onnx.tensors import to_array
+from compiler.frontends.onnx.tensors import mapped_array, to_array
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph, Source, Value
 from isa.errors import MalformedError, SystolaError
@@ -50,18 +50,18 @@ def import_onnx(
         UnsupportedError: operators without a mapping, all of them named (SYS-F200).
     """
     source = read_model(model)
-    return _Importer(source).run(dict(shapes or {}))
+    return Importer(source).run(dict(shapes or {}))
 
 
-class _Scope:
+class Scope:
     """Tensor names in force: a graph's own, then those of the graph around it."""
 
-    def __init__(self, outer: _Scope | None = None, prefix: str = "") -> None:
+    def __init__(self, outer: Scope | None = None, prefix: str = "") -> None:
         self.outer, self.prefix = outer, prefix
         self.values: dict[str, Value | None] = {}  # None: made by an operator without mapping
 
     def find(self, name: str) -> Value | None:
-        scope: _Scope | None = self
+        scope: Scope | None = self
         while scope is not None:
             if name in scope.values:
                 return scope.values[name]
@@ -69,7 +69,9 @@ class _Scope:
         raise KeyError(name)
 
 
-class _Importer:
+class Importer:
+    """The walk over one model. `compiler.partition` derives from it a walk that refuses nothing."""
+
     def __init__(self, model: Model) -> None:
         self.model = model
         self.b = GraphBuilder(model.proto.graph.name or "graph")
@@ -78,8 +80,8 @@ class _Importer:
         self.depth = 0
 
     def run(self, shapes: dict[str, Sequence[int]]) -> Graph:
-        graph, scope = self.model.proto.graph, _Scope()
-        self._load_initializers(graph, scope)
+        graph, scope = self.model.proto.graph, Scope()
+        self._load_initializers(graph, scope, self.model.data)
         for name, shape, dtype in input_types(graph, shapes, set(scope.values)):
             scope.values[name] = self.b.input(name, shape, dtype)
         self.import_nodes(graph.node, scope, self.model.opsets, ())
@@ -91,7 +93,10 @@ class _Importer:
             self.b.output(value, output.name)
         return self.b.finish()
 
-    def _load_initializers(self, graph: onnx.GraphProto, scope: _Scope) -> None:
+    def _load_initializers(
+        self, graph: onnx.GraphProto, scope: Scope, data: Mapping[int, memoryview] | None = None
+    ) -> None:
+        """Bind the initializers; `data` are those of the large ones, by index."""
         if graph.sparse_initializer:
             raise UnsupportedError(
                 "SYS-F204",
@@ -99,14 +104,17 @@ class _Importer:
                 found=f"sparse initializer {graph.sparse_initializer[0].values.name}",
                 hint="store the weights as dense tensors",
             )
-        for tensor in graph.initializer:
-            array = to_array(tensor, self.model.folder)
+        for i, tensor in enumerate(graph.initializer):
+            if data and i in data:
+                array = mapped_array(tensor, data[i])
+            else:
+                array = to_array(tensor, self.model.folder)
             scope.values[tensor.name] = self.b.constant(array, name=scope.prefix + tensor.name)
 
     def import_nodes(
         self,
         nodes: Iterable[onnx.NodeProto],
-        scope: _Scope,
+        scope: Scope,
         opsets: Mapping[str, int],
         callers: tuple[Source, ...],
     ) -> None:
@@ -135,7 +143,7 @@ class _Importer:
     def _import_node(
         self,
         node: onnx.NodeProto,
-        scope: _Scope,
+        scope: Scope,
         opsets: Mapping[str, int],
         sources: tuple[Source, ...],
     ) -> None:
@@ -199,7 +207,7 @@ class _Importer:
         opsets: Mapping[str, int],
         sources: tuple[Source, ...],
     ) -> Sequence[Value | None]:
-        scope = _Scope(prefix=f"{next((o for o in call.proto.output if o), '')}/")
+        scope = Scope(prefix=f"{next((o for o in call.proto.output if o), '')}/")
         given = dict(zip(body.input, call.inputs, strict=False))
         scope.values.update({name: given.get(name) for name in body.input})
         absent = {name for name in body.input if given.get(name) is None}
@@ -219,12 +227,12 @@ class _Importer:
         self,
         body: onnx.GraphProto,
         feeds: dict[str, Value],
-        outer: _Scope,
+        outer: Scope,
         opsets: Mapping[str, int],
         sources: tuple[Source, ...],
     ) -> list[Value]:
         """A subgraph of If, Loop or Scan, its inputs bound to `feeds`."""
-        scope = _Scope(outer, f"{sources[0].name}/")
+        scope = Scope(outer, f"{sources[0].name}/")
         self._load_initializers(body, scope)
         scope.values.update(feeds)
         self._enter(sources[0].op_type)
@@ -245,7 +253,7 @@ class _Importer:
                 hint="a function that calls itself reads like this",
             )
 
-    def _lookup(self, scope: _Scope, name: str, reader: str) -> Value | None:
+    def _lookup(self, scope: Scope, name: str, reader: str) -> Value | None:
         try:
             return scope.find(name)
         except KeyError:
@@ -260,7 +268,7 @@ class _Importer:
     def _bind(
         self,
         node: onnx.NodeProto,
-        scope: _Scope,
+        scope: Scope,
         results: Sequence[Value | None],
         named: bool,
     ) -> None:

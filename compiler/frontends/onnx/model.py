@@ -6,13 +6,15 @@ model's folder, the graph may break ONNX's rules. Each has its own code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import mmap
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs
 
 from compiler.errors import UnsupportedError
+from compiler.frontends.onnx.wire import skeleton_of
 from isa.errors import MalformedError
 
 STANDARD_DOMAINS = ("", "ai.onnx")
@@ -21,11 +23,20 @@ OLDEST_OPSET = 7
 
 @dataclass(frozen=True)
 class Model:
-    """A checked model, the opset of each domain, and the folder of its external data."""
+    """A checked model.
+
+    Attributes:
+        proto: the model; the initializers in `data` have none of their own.
+        opsets: the version of the operator set of each domain.
+        folder: where external data lie.
+        data: the raw data of large initializers of the main graph, by their index, where they were
+            left in the file (or the bytes) that the model was given as.
+    """
 
     proto: onnx.ModelProto
     opsets: dict[str, int]
     folder: Path | None
+    data: dict[int, memoryview] = field(default_factory=dict)
 
 
 def read_model(model: str | Path | bytes | onnx.ModelProto) -> Model:
@@ -36,36 +47,58 @@ def read_model(model: str | Path | bytes | onnx.ModelProto) -> Model:
         UnsupportedError: an opset older than 7 or newer than the onnx package (F201, F202).
     """
     folder = Path(model).parent if isinstance(model, str | Path) else None
-    data = _read(model)
-    proto = model if isinstance(model, onnx.ModelProto) else _parse(data or b"", _place(model))
+    kept: dict[int, memoryview] = {}
+    if isinstance(model, onnx.ModelProto):
+        proto = model
+    else:
+        data = _read(model)
+        found = skeleton_of(data)
+        proto = _parse(data if found is None else found.model, _place(model))
+        if found is not None and _stands_alone(proto, found.data):
+            kept = found.data
+        elif found is not None:
+            proto = _parse(data, _place(model))
     _check_names(proto.graph)
     opsets = {_domain(entry.domain): entry.version for entry in proto.opset_import}
     _check_opset(opsets)
-    _check_rules(proto, data, Path(model) if isinstance(model, str | Path) else None)
-    return Model(proto, opsets, folder)
+    _check_rules(proto, kept, Path(model) if isinstance(model, str | Path) else None)
+    return Model(proto, opsets, folder, kept)
+
+
+def _stands_alone(proto: onnx.ModelProto, kept: dict[int, memoryview]) -> bool:
+    """Whether the checker can take the model with inputs in place of the initializers in `kept`.
+
+    Before version 4 of the format every initializer had to be an input as well.
+    """
+    inputs = {i.name for i in proto.graph.input}
+    listed = all(proto.graph.initializer[i].name in inputs for i in kept)
+    return listed or proto.ir_version >= 4
 
 
 def _place(model: str | Path | bytes) -> str:
     return "bytes" if isinstance(model, bytes) else f"file {Path(model).name}"
 
 
-def _read(model: str | Path | bytes | onnx.ModelProto) -> bytes | None:
-    """The serialised model; None for one that is parsed already."""
-    if isinstance(model, onnx.ModelProto):
-        return None
+def _read(model: str | Path | bytes) -> memoryview:
+    """The serialised model, mapped where it is a file."""
+    if isinstance(model, bytes):
+        return memoryview(model)
     try:
-        return model if isinstance(model, bytes) else Path(model).read_bytes()
-    except OSError as error:
+        with Path(model).open("rb") as file:
+            if file.seek(0, 2) == 0:
+                return memoryview(b"")
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
         raise MalformedError(
             "SYS-F001",
             "the model file can be read",
-            found=error.strerror or str(error),
+            found=getattr(error, "strerror", None) or str(error),
             at=_place(model),
             hint="check the path and its permissions",
         ) from error
 
 
-def _parse(data: bytes, where: str) -> onnx.ModelProto:
+def _parse(data: bytes | memoryview, where: str) -> onnx.ModelProto:
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(data)
@@ -129,18 +162,28 @@ def _check_opset(opsets: dict[str, int]) -> None:
         )
 
 
-def _with_output_types(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The model, its outputs given a type where they have none: we infer them, the checker asks."""
-    if all(o.type.tensor_type.HasField("shape") for o in proto.graph.output):
+def _for_checker(proto: onnx.ModelProto, kept: dict[int, memoryview]) -> onnx.ModelProto:
+    """The model with a type for outputs that have none, which we infer and the checker asks for,
+    and inputs in place of the initializers in `kept`."""
+    untyped = not all(o.type.tensor_type.HasField("shape") for o in proto.graph.output)
+    if not untyped and not kept:
         return proto
-    typed = onnx.ModelProto()
-    typed.CopyFrom(proto)
-    for output in typed.graph.output:
+    made = onnx.ModelProto()
+    made.CopyFrom(proto)
+    graph, inputs = made.graph, {i.name for i in made.graph.input}
+    for i in kept:
+        tensor = graph.initializer[i]
+        if tensor.name not in inputs:
+            info = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            graph.input.append(info)
+    for i in sorted(kept, reverse=True):
+        del graph.initializer[i]
+    for output in graph.output:
         if output.type.WhichOneof("value") in (None, "tensor_type"):
-            tensor = output.type.tensor_type
-            tensor.elem_type = tensor.elem_type or onnx.TensorProto.FLOAT
-            tensor.shape.SetInParent()
-    return typed
+            kind = output.type.tensor_type
+            kind.elem_type = kind.elem_type or onnx.TensorProto.FLOAT
+            kind.shape.SetInParent()
+    return made
 
 
 def _has_external_data(proto: onnx.ModelProto) -> bool:
@@ -148,14 +191,13 @@ def _has_external_data(proto: onnx.ModelProto) -> bool:
     return any(t.data_location == external for t in proto.graph.initializer)
 
 
-def _check_rules(proto: onnx.ModelProto, data: bytes | None, path: Path | None) -> None:
-    """onnx's own checker: on the file for external data, else on bytes where there are some."""
+def _check_rules(proto: onnx.ModelProto, kept: dict[int, memoryview], path: Path | None) -> None:
+    """onnx's own checker: on the file for external data, else on the message."""
     try:
-        typed = _with_output_types(proto)
         if path is not None and _has_external_data(proto):
             onnx.checker.check_model(str(path))
         else:
-            onnx.checker.check_model(data if data is not None and typed is proto else typed)
+            onnx.checker.check_model(_for_checker(proto, kept))
     except onnx.checker.ValidationError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise MalformedError(

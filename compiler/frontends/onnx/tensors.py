@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,23 @@ def to_array(tensor: onnx.TensorProto, folder: Path | None) -> Array:
             found=f"{str(error).splitlines()[0]} (dims {list(tensor.dims)}, {dtype})",
             at=where,
         ) from error
+
+
+def mapped_array(tensor: onnx.TensorProto, data: memoryview) -> Array:
+    """The array of an initializer whose raw data were left where they are."""
+    where = f"tensor {tensor.name}"
+    dtype = dtype_of(tensor.data_type, where)
+    shape = tuple(tensor.dims)
+    needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if any(extent < 0 for extent in shape) or needed != len(data):
+        raise MalformedError(
+            "SYS-F006",
+            "a tensor holds as many bytes as its shape and type say",
+            found=f"{len(data)} bytes (dims {list(shape)}, {dtype})",
+            at=where,
+        )
+    array = np.frombuffer(data, np.uint8).view(dtype).reshape(shape)
+    return array if sys.byteorder == "little" else array.byteswap()
 
 
 def _external(tensor: onnx.TensorProto, dtype: DType, folder: Path | None, where: str) -> Array:
