@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import onnx
 import pytest
@@ -71,10 +73,8 @@ def test_damaged_bytes_are_refused_alike(data: st.DataObject) -> None:
     damaged = bytearray(whole)
     damaged[at] = data.draw(st.integers(0, 255))
     cut = bytes(damaged)[: data.draw(st.sampled_from([len(whole), at]))]
-    try:
+    with contextlib.suppress(SystolaError):
         import_onnx(cut)
-    except SystolaError:
-        pass
 
 
 def test_too_few_bytes_for_the_shape() -> None:
