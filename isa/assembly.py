@@ -5,6 +5,7 @@
     .stream PE                                      ; what follows runs there
     .from 0                                         ; what follows serves layer 0 (or none)
     load_stationary sbuf:bf16[0..128 @0x0; 64]  !s0+1
+    .stream pinned                                  ; what loading runs once: DMA instructions
 
 One line an instruction, in the syntax of `printing.py`; a comment runs from `;` to the end.
 """
@@ -30,6 +31,7 @@ __all__ = ["assemble", "assemble_line", "disassemble", "format_instruction"]
 
 _KINDS = {kind.value: kind for kind in BufferKind}
 _NO_LAYER = -1
+_PINNED = -1  # stands for a stream
 ADDRESS_BITS = 62  # of a DRAM window in a text; whether a device has it is for legality to say
 
 
@@ -37,8 +39,11 @@ def disassemble(program: Program) -> str:
     """The text of a program. Raises MalformedError for words that are no instruction."""
     lines = [_format_buffer(b) for b in program.buffers]
     lines += [f".layer {i} {json.dumps(name)}" for i, name in enumerate(program.layers)]
-    for stream, words in program.streams.items():
-        name = stream_name(stream)
+    parts = dict(program.streams)
+    if len(program.pinned):
+        parts = {_PINNED: program.pinned, **parts}
+    for stream, words in parts.items():
+        name = "pinned" if stream == _PINNED else stream_name(stream)
         lines += ["", f".stream {name}"]
         layers = program.debug.get(stream)
         current: int | None = None
@@ -89,11 +94,14 @@ def assemble(text: str) -> Program:
             _directive(line, draft)
         else:
             _instruction(line, draft)
+    rows = {s: np.array(r, np.uint64).reshape(-1, WORDS) for s, r in draft.rows.items()}
+    pinned = rows.pop(_PINNED, np.zeros((0, WORDS), np.uint64))
     return Program(
-        streams={s: np.array(r, np.uint64).reshape(-1, WORDS) for s, r in draft.rows.items()},
+        streams=rows,
         buffers=tuple(draft.buffers.values()),
         debug={s: _layers(layers) for s, layers in draft.debug.items()},
         layers=tuple(draft.layers),
+        pinned=pinned,
     )
 
 
@@ -131,9 +139,9 @@ def _directive(line: Line, draft: _Draft) -> None:
 def _stream(line: Line, draft: _Draft) -> None:
     token = line.name("a stream")
     try:
-        draft.stream = stream_number(token.text)
+        draft.stream = _PINNED if token.text == "pinned" else stream_number(token.text)
     except ValueError:
-        hint = "PE, ACT, DVE, POOL, SP, or a DMA queue: q0, q1, ..."
+        hint = "PE, ACT, DVE, POOL, SP, pinned, or a DMA queue: q0, q1, ..."
         line.refuse("A004", "no stream has that name", repr(token.text), token, hint)
     draft.rows.setdefault(draft.stream, [])
     draft.layer = _NO_LAYER
@@ -150,8 +158,8 @@ def _layer(line: Line, draft: _Draft) -> None:
 
 def _from(line: Line, draft: _Draft) -> None:
     token = line.next
-    if draft.stream is None:
-        line.refuse("A012", ".from stands in a stream", repr(token.text), token)
+    if draft.stream is None or draft.stream == _PINNED:
+        line.refuse("A012", ".from stands in a stream of the run", repr(token.text), token)
     if token.text == "none":
         line.take()
         draft.layer = _NO_LAYER

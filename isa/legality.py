@@ -65,6 +65,8 @@ def every_rule() -> list[Rule]:
 def check(program: Program, hw: Hardware, limit: int = LISTED) -> list[Violation]:
     """Violations, buffers first, then by stream and instruction; at most `limit` of them.
 
+    Those of pinned transfers are `program.loading`'s.
+
     Raises:
         MalformedError: a word row that is no instruction, as `encoding.decode`.
     """
@@ -90,6 +92,8 @@ def legal_mask(program: Program, hw: Hardware, stream: int, words: Words) -> Boo
 
 def require_legal(program: Program, hw: Hardware) -> None:
     """Refuse an illegal program. Raises IllegalError with the first violation's label as code."""
+    if len(program.pinned):
+        require_legal(program.loading, hw)
     for violation in check(program, hw, limit=1):
         raise IllegalError(
             violation.label,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.dtypes import DType
+from isa.memory import FIRST_QUEUE
 
 Words = NDArray[np.uint64]
 
@@ -49,16 +50,26 @@ class Program:
         buffers: the DRAM window's buffers, in address order, none overlapping.
         debug: stream number -> int32 [n], an index into `layers` for each instruction; -1 for none.
         layers: names of the model's own layers.
+        pinned: DMA instructions, uint64 [n, 16], that one queue runs once, when the program is
+            loaded: constants to SBUF. The streams find those bytes written and leave them as they
+            are, so that the program can run any number of times.
     """
 
     streams: dict[int, Words]
     buffers: tuple[DramBuffer, ...] = ()
     debug: dict[int, NDArray[np.int32]] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
+    pinned: Words = field(default_factory=lambda: np.zeros((0, 16), np.uint64), compare=False)
+
+    @property
+    def loading(self) -> Program:
+        """What loading runs: the pinned transfers on the first queue, with constants alone."""
+        constants = tuple(b for b in self.buffers if b.kind is BufferKind.CONSTANT)
+        return Program({FIRST_QUEUE: self.pinned}, constants)
 
     @property
     def instructions(self) -> int:
-        """Instructions in all."""
+        """Instructions of a run, all streams together."""
         return sum(len(words) for words in self.streams.values())
 
     @property

@@ -116,7 +116,8 @@ def programs(draw: st.DrawFn) -> Program:
             served = st.integers(-1, len(layers) - 1)
             drawn = draw(st.lists(served, min_size=len(lines), max_size=len(lines)))
             debug[stream] = np.array(drawn, np.int32)
-    return Program(streams, draw(buffers()), debug, layers)
+    pinned = encode_all(draw(st.lists(instructions, max_size=2)))
+    return Program(streams, draw(buffers()), debug, layers, pinned.reshape(-1, 16))
 
 
 def same_program(a: Program, b: Program) -> bool:
@@ -125,6 +126,7 @@ def same_program(a: Program, b: Program) -> bool:
         dataclasses.replace(a, streams={}, debug={}) == dataclasses.replace(b, streams={}, debug={})
         and _same_arrays(a.streams, b.streams)
         and _same_arrays(a.debug, b.debug)
+        and np.array_equal(a.pinned, b.pinned)
     )
 
 

@@ -9,7 +9,7 @@ Out   `Runs`: one row an access, each a run of bytes repeated over up to five ou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numba import njit
@@ -108,6 +108,16 @@ def runs_of(accesses: Accesses, rows: int, buffer: Ints, spaces: Spaces) -> Runs
         is_write=accesses.is_write[kept],
         repeats=np.prod(nums.astype(np.float64), axis=1),
     )
+
+
+def joined(a: Runs, b: Runs) -> Runs:
+    """The runs of both, for who asks where they lie; `first` is that of the former."""
+    both = {
+        f.name: np.concatenate([getattr(a, f.name), getattr(b, f.name)])
+        for f in fields(Runs)
+        if f.name != "first"
+    }
+    return replace(a, **both)
 
 
 def buffers_of(accesses: Accesses, program: Program) -> Ints:

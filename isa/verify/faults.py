@@ -25,6 +25,8 @@ SENTENCES = {
     "SYS-V031": "PSUM is written before it is read",
     "SYS-V032": "scratch and output buffers are written before they are read",
     "SYS-V033": "every byte of an output buffer is written",
+    "SYS-V034": "a pinned transfer writes SBUF",
+    "SYS-V035": "pinned bytes are not written",
     "SYS-V040": "inputs and constants are not written",
     "SYS-V041": "a DRAM access lies in one buffer",
     "SYS-V042": "an SBUF access lies in SBUF",

@@ -22,6 +22,7 @@ CODES = {
     Finding.GROUP_WRITTEN: "SYS-V053",
     Finding.NEVER_CLOSED: "SYS-V054",
     Finding.OTHER_TILE: "SYS-V055",
+    Finding.PINNED_WRITTEN: "SYS-V035",
 }
 TEXTS = {
     Finding.NO_GROUP: "no group is open at {}",
@@ -30,6 +31,7 @@ TEXTS = {
     Finding.GROUP_WRITTEN: "the first instruction's group is still open at {}",
     Finding.NEVER_CLOSED: "its group stays open at {}",
     Finding.OTHER_TILE: "the first instruction started the group on another tile; they meet at {}",
+    Finding.PINNED_WRITTEN: "loading has put a constant at {}, and the next run would miss it",
 }
 
 

@@ -14,11 +14,11 @@ from isa.footprints import Accesses, accesses
 from isa.hardware import Hardware
 from isa.layout import require_well_formed
 from isa.legality import BUFFERS, check
-from isa.memory import FIRST_QUEUE, Engine, stream_name
+from isa.memory import FIRST_QUEUE, SBUF, Engine, stream_name
 from isa.order import Order, events_of, order_of
 from isa.program import Program
 from isa.spec import WORDS
-from isa.verify.accesses import Ints, buffers_of, runs_of, spaces_of
+from isa.verify.accesses import Ints, buffers_of, joined, runs_of, spaces_of
 from isa.verify.bounds import (
     Rows,
     faults_of_places,
@@ -63,6 +63,8 @@ def verify(program: Program, hw: Hardware, limit: int = MOST_FAULTS) -> list[Fau
 
 
 def _steps(program: Program, hw: Hardware) -> Iterator[Iterator[Fault]]:
+    if len(program.pinned):
+        yield _loading(program.loading, hw)
     yield _absent_engines(program, hw)
     yield overlapping_buffers(program)
     rows = _rows(program)
@@ -87,16 +89,18 @@ def _walked(
     """Every byte in one legal order. `placed`: accesses, and the DRAM buffer of each."""
     events, spaces = order.events, spaces_of(program, hw)
     runs = runs_of(placed[0], len(rows.words), placed[1], spaces)
+    loads = accesses(program.pinned, hw)
+    loaded = runs_of(loads, len(program.pinned), buffers_of(loads, program), spaces)
     bounds = [
         end + int(shift)
         for b, shift, watched in zip(program.buffers, spaces.shift, spaces.watched, strict=True)
         for end in (b.address, b.end)
         if watched
     ]
-    cells = cells_of(runs, spaces, bounds)
+    cells = cells_of(joined(runs, loaded), spaces, bounds)
     starts = np.array([rows.first[rows.streams.index(s)] for s in events.streams], dtype=np.int64)
     row = events.row + np.repeat(starts, np.diff(events.first))
-    found = walk(order, row, runs, cells, groups_of(rows, runs))
+    found = walk(order, row, runs, cells, groups_of(rows, runs), loaded)
     report = Report(program, order, cells, spaces)
     yield from report.faults(found)
     yield from report.unwritten_outputs(found)
@@ -105,6 +109,17 @@ def _walked(
 def _all(*parts: Iterator[Fault]) -> Iterator[Fault]:
     for part in parts:
         yield from part
+
+
+def _loading(program: Program, hw: Hardware) -> Iterator[Fault]:
+    """The pinned transfers by themselves: a sound program that writes nothing but SBUF."""
+    for fault in verify(program, hw):
+        yield replace(fault, found=f"while the program is loaded: {fault.found}")
+    for stream, words in program.streams.items():
+        touched = accesses(words, hw)
+        for i in np.unique(touched.instruction[touched.is_write & ~touched.of(SBUF)]).tolist():
+            found = "while the program is loaded: a write to another memory"
+            yield Fault("SYS-V034", found, (place(program, stream, i),))
 
 
 def _absent_engines(program: Program, hw: Hardware) -> Iterator[Fault]:

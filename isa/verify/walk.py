@@ -6,7 +6,7 @@ races with the last writer or, for a write, with the last reader of some stream.
 with an earlier one iff the clocks do not order them (`isa.order`). So the verdict does not depend
 on which legal order is walked.
 
-A cell's readers: -1 none; r >= 0 the one reader r; below that, -2 - row of a table with the last
+A cell's last writer: -1 nobody, -2 loading. Its readers: -1 none; r >= 0 the one reader r; below that, -2 - row of a table with the last
 reader of every stream.
 """
 
@@ -24,6 +24,8 @@ from isa.verify.accesses import Ints, Runs
 from isa.verify.cells import Cells, piece_of, run_base, run_count
 
 MAX_FINDINGS = 4096
+NOBODY, LOADING = -1, -2
+"""Writers of a cell that are no instruction of the run."""
 
 
 class Finding(IntEnum):
@@ -37,6 +39,7 @@ class Finding(IntEnum):
     GROUP_WRITTEN = 5  # b writes to the group of a
     OTHER_TILE = 6  # b accumulates on the group of a
     NEVER_CLOSED = 7  # group of a
+    PINNED_WRITTEN = 8  # b writes what loading wrote
 
 
 @dataclass(frozen=True)
@@ -56,20 +59,25 @@ class Groups:
 
 @dataclass(frozen=True)
 class Walk:
-    """What was found: rows (kind, a, b, cell), and each cell's last writer (-1: never written)."""
+    """What was found: rows (kind, a, b, cell), and each cell's last writer (below 0: none)."""
 
     findings: Ints
     writer: NDArray[np.int32]
 
 
-def walk(order: Order, row: Ints, runs: Runs, cells: Cells, groups: Groups) -> Walk:
+def walk(order: Order, row: Ints, runs: Runs, cells: Cells, groups: Groups, loaded: Runs) -> Walk:
     """Walk a program.
 
     Args:
         row: instruction row (over all streams) of every executed id.
+        loaded: what the pinned transfers write; `cells` are cut there too.
     """
     psum_cell, dram_cell = cells.psum_piece * cells.classes, cells.dram_piece * cells.classes
-    writer = np.full(cells.count, -1, dtype=np.int32)
+    writer = np.full(cells.count, NOBODY, dtype=np.int32)
+    _mark_loaded(
+        loaded.base, loaded.size, loaded.steps, loaded.nums, loaded.start, loaded.partitions,
+        loaded.is_write, cells.bits, cells.ranks, cells.class_of, cells.classes, writer,
+    )  # fmt: skip
     reader = np.full(cells.count, -1, dtype=np.int32)
     group = np.full(dram_cell - psum_cell, -1, dtype=np.int32)
     findings = np.zeros((MAX_FINDINGS, 4), dtype=np.int64)
@@ -80,6 +88,19 @@ def walk(order: Order, row: Ints, runs: Runs, cells: Cells, groups: Groups) -> W
         dram_cell, groups.role, groups.stop, groups.tile, writer, reader, group, findings,
     )  # fmt: skip
     return Walk(findings[:count], writer)
+
+
+@njit(cache=True)
+def _mark_loaded(  # type: ignore[no-untyped-def]
+    base, size, steps, nums, start, partitions, is_write, bits, ranks, class_of, classes, writer
+):
+    """Enter the bytes of SBUF that loading writes."""
+    for a in range(len(base)):
+        first, last = class_of[start[a]], class_of[start[a] + partitions[a]]
+        for which in range(run_count(nums[a]) if is_write[a] else 0):
+            low = run_base(base[a], steps[a], nums[a], which)
+            for piece in range(piece_of(bits, ranks, low), piece_of(bits, ranks, low + size[a])):
+                writer[piece * classes + first : piece * classes + last] = LOADING
 
 
 @njit(cache=True)
@@ -116,6 +137,8 @@ def _walk(  # type: ignore[no-untyped-def]
                             )
                         in_psum = psum_cell <= c < dram_cell
                         if is_write[a]:
+                            if w == LOADING:
+                                count = _note(findings, count, 8, -1, i, c)
                             if usual:
                                 writer[c], reader[c] = i, -1
                             else:
@@ -130,7 +153,7 @@ def _walk(  # type: ignore[no-untyped-def]
                                 )  # fmt: skip
                             continue
                         if role[r] == 0:
-                            if w < 0:
+                            if w == NOBODY:
                                 count = _note(findings, count, 1, -1, i, c)
                             elif in_psum and group[c - psum_cell] >= 0:
                                 count = _note(findings, count, 4, group[c - psum_cell], i, c)

@@ -51,7 +51,8 @@ def _case(file: str, part: str) -> Case:
     lines, stream, index = set(), -1, 0
     for line in rest.splitlines():
         if line.startswith(".stream"):
-            stream, index = stream_number(line.split()[1]), 0
+            name = line.split()[1]
+            stream, index = -1 if name == "pinned" else stream_number(name), 0
         elif line.startswith("  "):
             if line.endswith("; error"):
                 lines.add((stream, index))
