@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from compiler.graph.graph import Array, Graph, Value
 from compiler.lowering.expression import Load
+from compiler.lowering.packing import Constants, Image
 from compiler.tiles.iterate import Mismatch, check_alike, legal_start, ragged_regions, sliced, tiles
 from compiler.tiles.view import Factor, View, common_atoms, compact, joined_dims
 from isa.activation.functions import ActivationFunction
@@ -86,7 +87,7 @@ class Lowering:
     infinite: set[int] = field(default_factory=set)  # values that may be, by id
     spoiling: set[int] = field(default_factory=set)  # buffers that hold such
     streamed: dict[int, View] = field(default_factory=dict)  # of these, read piece by piece
-    constant_data: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+    constant_data: Constants = field(default_factory=Constants)
     load: Load = field(default_factory=Load)
     _identity: dict[DType, View] = field(default_factory=dict)
     _ones: dict[tuple[DType, float], View] = field(default_factory=dict)
@@ -231,9 +232,22 @@ class Lowering:
     def constant_image(self, image: Array, dtype: DType, name: str) -> Buffer:
         """Load a packed image [partitions, elements] into a new SBUF buffer."""
         stored = np.ascontiguousarray(image.astype(dtype.numpy))
-        partitions, elements = stored.shape
-        home = self.kernel.dram(name, stored.nbytes, BufferKind.CONSTANT, dtype, stored.shape)
-        self.constant_data[home.id] = stored.reshape(-1).view(np.uint8)
+        return self._load(stored.reshape(-1).view(np.uint8), stored.shape, dtype, name)
+
+    def load_image(self, image: Image, name: str) -> Buffer:
+        """`constant_image` of an image that is still to be made."""
+        return self._load(image, image.shape, image.dtype, name)
+
+    def _load(
+        self,
+        data: NDArray[np.uint8] | Image,
+        shape: tuple[int, ...],
+        dtype: DType,
+        name: str,
+    ) -> Buffer:
+        partitions, elements = shape
+        home = self.kernel.dram(name, data.nbytes, BufferKind.CONSTANT, dtype, shape)
+        self.constant_data[home.id] = data
         buffer = self.kernel.sbuf(partitions, elements * dtype.size_bytes, name)
         self.kernel.dma(
             DmaAp(buffer, 0, partitions, 0, dtype, ((1, elements),)),

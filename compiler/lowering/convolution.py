@@ -44,13 +44,13 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     if packing == NONE:
         taps = list(itertools.product(*(range(n) for n in kernel)))
         moving = [_tap(view, node, tap) for tap in taps]
-        pieces = [weights.reshape(*weights.shape[:2], -1)[:, :, i] for i in range(len(taps))]
+        stacked = weights.reshape(*weights.shape[:2], -1).transpose(2, 0, 1)  # [steps, O, k]
     else:
         moving, pieces = _packed(lo, node, view, weights, packing)
-    rows = max(p.shape[1] for p in pieces)
-    stacked = np.zeros((len(pieces), weights.shape[0], rows), weights.dtype)  # [steps, O, k]
-    for i, piece in enumerate(pieces):
-        stacked[i, :, : piece.shape[1]] = piece
+        rows = max(p.shape[1] for p in pieces)
+        stacked = np.zeros((len(pieces), weights.shape[0], rows), weights.dtype)
+        for i, piece in enumerate(pieces):
+            stacked[i, :, : piece.shape[1]] = piece
     _product(lo, node, spec, behind, moving, stacked, rank)
 
 

@@ -5,15 +5,13 @@ a product (`Behind`).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-
-import numpy as np
 
 from compiler.graph.graph import Array
 from compiler.lowering.context import Lowering, Spec
 from compiler.lowering.contract import Box
 from compiler.lowering.elementwise import Plan
+from compiler.lowering.packing import Image, Placement
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
 
@@ -56,25 +54,7 @@ def transfer_span(row_bytes: int, columns: int, spec: Spec, stationary: bool) ->
 def packed_weights(lo: Lowering, array: Array, other: View, dtype: DType, name: str) -> View:
     """array [.., columns, k] with k on the partitions that `other` has it on."""
     lead, columns, extent = array.shape[:-2], array.shape[-2], array.shape[-1]
-    k = len(other.shape) - 1
-    factors = [f for f in other.factors[k] if f.extent > 1]
-    free = [f for f in factors if not f.part]
-    parts = [f for f in factors if f.part]
-    padded = math.prod(f.extent for f in factors)
-    if padded != extent:
-        fill = [(0, 0)] * (array.ndim - 1) + [(0, padded - extent)]
-        array = np.pad(array, fill)
-    split = array.reshape(*lead, columns, *(f.extent for f in factors))
-    base = len(lead) + 1
-    order_parts = [base + i for i, f in enumerate(factors) if f.part]
-    order_free = [base + i for i, f in enumerate(factors) if not f.part]
-    image = split.transpose(*order_parts, *range(len(lead)), *order_free, len(lead))
-    rows = math.prod(f.extent for f in parts)
-    flat = image.reshape(rows, -1)
-    dense = _dense_parts(parts)
-    if other.start or not dense:
-        flat = _placed_rows(flat, parts, other.start)
-    buffer = lo.constant_image(flat, dtype, name)
+    factors = [f for f in other.factors[-1] if f.extent > 1]
     made: list[Factor] = []
     stride = columns
     for f in reversed(factors):
@@ -83,29 +63,14 @@ def packed_weights(lo: Lowering, array: Array, other: View, dtype: DType, name: 
         else:
             made.insert(0, Factor(f.extent, stride))
             stride *= f.extent
-    outer: list[tuple[Factor, ...]] = []
+    outer: list[int] = []
     for e in reversed(lead):
-        outer.insert(0, (Factor(e, stride),))
+        outer.insert(0, stride)
         stride *= e
-    assert len(free) + len(parts) == len(factors)
-    shape = (*lead, columns, extent)
-    return View(buffer, dtype, shape, (*outer, (Factor(columns, 1),), tuple(made)), other.start)
-
-
-def _dense_parts(parts: list[Factor]) -> bool:
-    count = 1
-    for f in reversed(parts):
-        if f.stride != count:
-            return False
-        count *= f.extent
-    return True
-
-
-def _placed_rows(flat: Array, parts: list[Factor], start: int) -> Array:
-    """Rows moved to the partitions that the factors name."""
-    rows = np.zeros(1, np.int64)
-    for f in parts:
-        rows = (rows[:, None] + np.arange(f.extent) * f.stride).reshape(-1)
-    image = np.zeros((int(rows.max()) + start + 1, flat.shape[1]), flat.dtype)
-    image[rows + start] = flat
-    return image
+    last = other.start + sum((f.extent - 1) * f.stride for f in factors if f.part)
+    steps = tuple(f.stride * stride if f.part else f.stride for f in made)
+    placed = Placement((*outer, 1), tuple(f.extent for f in factors), steps, other.start * stride)
+    buffer = lo.load_image(Image((last + 1, stride), dtype, array, placed), name)
+    blocks = tuple((Factor(e, s),) for e, s in zip(lead, outer, strict=True))
+    columns_too = (*blocks, (Factor(columns, 1),), tuple(made))
+    return View(buffer, dtype, (*lead, columns, extent), columns_too, other.start)
