@@ -5,11 +5,12 @@ Read `layout.py` (what lies where), then `model.py` (what it holds), `writer.py`
 """
 
 from neff.inspection import inspect
-from neff.model import ModelTensor, Neff, Section
+from neff.model import Link, ModelTensor, Neff, Section
 from neff.reader import from_bytes, read
 from neff.writer import to_bytes, write
 
 __all__ = [
+    "Link",
     "ModelTensor",
     "Neff",
     "Section",

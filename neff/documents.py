@@ -1,13 +1,14 @@
 """The archive's JSON documents: model <-> JSON, in the public vocabulary where it has a word.
 
-neff.json   the graph: name, target, sections, inputs and outputs
+neff.json   the graph: name, target, sections, inputs and outputs, what sections hand on (`links`)
 info.json   metadata
 sgNN/def.json
     var        the DRAM buffers: input, output, file (a constant), virtual (scratch), as the public
                format has them; `address` in the core's DRAM window, `dtype`, `shape` and
                `file_offset` are ours. A virtual's backing_variable_off is its address.
     dma_queue  a set for each queue. Here a queue runs a program of its own, `program`, whose
-               instructions hold the descriptors; engines trigger it by semaphores.
+               instructions hold the descriptors; engines trigger it by semaphores. A set that is
+               `pinned` runs once, when the model is loaded.
     engine     an instruction file for each engine
 debug_info/layers.json   the layers' names, section by section
 """
@@ -24,6 +25,7 @@ from neff.layout import (
     CONSTANT_ALIGNMENT,
     MAX_NODES,
     MAX_QUEUES,
+    PINNED,
     VERSION,
     is_section,
     malformed,
@@ -31,7 +33,7 @@ from neff.layout import (
     stream_file,
     stream_of_file,
 )
-from neff.model import TENSOR_DTYPES, ModelTensor, Neff, Section
+from neff.model import TENSOR_DTYPES, Link, ModelTensor, Neff, Section
 from neff.strict_json import Node
 
 _VAR_TYPE = {
@@ -59,10 +61,12 @@ class Graph:
     sections: int
     inputs: tuple[ModelTensor, ...]
     outputs: tuple[ModelTensor, ...]
+    links: tuple[Link, ...]
 
 
 def graph_json(neff: Neff) -> dict[str, Any]:
     """The content of neff.json."""
+    links = [[[section_name(i), b] for i, b in (k.source, k.target)] for k in neff.links]
     return {
         "format": "systola",
         "version": list(VERSION),
@@ -73,13 +77,14 @@ def graph_json(neff: Neff) -> dict[str, Any]:
         "sections": [section_name(i) for i in range(len(neff.sections))],
         "inputs": [_tensor_json(t) for t in neff.inputs],
         "outputs": [_tensor_json(t) for t in neff.outputs],
+        **({"links": links} if links else {}),
     }
 
 
 def parse_graph(root: Node) -> Graph:
     """neff.json, checked. Raises MalformedError SYS-N021."""
     names = ("format", "version", "name", "target", "build_version", "cores")
-    f = root.fields(*names, "sections", "inputs", "outputs")
+    f = root.fields(*names, "sections", "inputs", "outputs", optional=("links",))
     f["format"].choice("systola")
     if f["version"].value != list(VERSION):
         raise f["version"].wrong(str(list(VERSION)))
@@ -95,7 +100,30 @@ def parse_graph(root: Node) -> Graph:
         len(sections),
         tuple(_tensor(n) for n in f["inputs"].sequence(limit)),
         tuple(_tensor(n) for n in f["outputs"].sequence(limit)),
+        tuple(_link(n) for n in f["links"].sequence(limit)) if "links" in f else (),
     )
+
+
+def _link(node: Node) -> Link:
+    ends = node.sequence(2)
+    if len(ends) != 2:
+        raise node.wrong("a pair of [section, buffer]")
+    source, target = (_end(n) for n in ends)
+    return Link(source, target)
+
+
+def _end(node: Node) -> tuple[int, str]:
+    pair = node.sequence(2)
+    if len(pair) != 2:
+        raise node.wrong("[section, buffer]")
+    return _section_number(pair[0]), pair[1].text()
+
+
+def _section_number(node: Node) -> int:
+    section = node.text()
+    if not is_section(section):
+        raise node.wrong("the name of a section")
+    return int(section[2:])
 
 
 def _tensor_json(tensor: ModelTensor) -> dict[str, Any]:
@@ -110,15 +138,12 @@ def _tensor_json(tensor: ModelTensor) -> dict[str, Any]:
 
 def _tensor(node: Node) -> ModelTensor:
     f = node.fields("name", "dtype", "shape", "section", "buffer")
-    section = f["section"].text()
-    if not is_section(section):
-        raise f["section"].wrong("the name of a section")
     return ModelTensor(
         f["name"].text(),
         f["dtype"].choice(*TENSOR_DTYPES),
         _shape(f["shape"]),
         f["buffer"].text(),
-        int(section[2:]),
+        _section_number(f["section"]),
     )
 
 
@@ -131,10 +156,11 @@ def _shape(node: Node) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Definition:
-    """What a section's def.json says: buffers, and the length of each stream."""
+    """What a section's def.json says: buffers, the length of each stream, pinned transfers."""
 
     buffers: tuple[DramBuffer, ...]
     instructions: dict[int, int]
+    pinned: int
 
 
 def definition_json(section: Section) -> dict[str, Any]:
@@ -145,9 +171,13 @@ def definition_json(section: Section) -> dict[str, Any]:
         for s, words in program.streams.items()
     }
     queues = {stream_file(s) for s in program.streams if s >= FIRST_QUEUE}
+    sets = {q: {"type": "data", "num_queues": 1, **files[q]} for q in queues}
+    if len(program.pinned):
+        loads = {"program": f"{PINNED}.bin", "instructions": len(program.pinned)}
+        sets[PINNED] = {"type": "data", "num_queues": 1, "pinned": True, **loads}
     return {
         "var": _variables(program.buffers),
-        "dma_queue": {q: {"type": "data", "num_queues": 1, **files[q]} for q in queues},
+        "dma_queue": sets,
         "engine": {e: entry for e, entry in files.items() if e not in queues},
     }
 
@@ -201,11 +231,15 @@ def parse_definition(root: Node) -> Definition:
         if "file_offset" in node.value and node.value["file_offset"] != offsets[buffer.name]:
             raise node.fields(*node.value)["file_offset"].wrong(str(offsets[buffer.name]))
     lengths: dict[int, int] = {}
+    pinned = 0
     for key, queue in (("engine", False), ("dma_queue", True)):
-        for name, node in f[key].items(FIRST_QUEUE + MAX_QUEUES):
+        for name, node in f[key].items(FIRST_QUEUE + MAX_QUEUES + 1):
+            if queue and name == PINNED:
+                pinned = _pinned(node)
+                continue
             stream, length = _stream(name, node, queue)
             lengths[stream] = length
-    return Definition(buffers, dict(sorted(lengths.items())))
+    return Definition(buffers, dict(sorted(lengths.items())), pinned)
 
 
 def _variable(name: str, node: Node) -> tuple[int, DramBuffer, Node]:
@@ -233,6 +267,16 @@ def _variable(name: str, node: Node) -> tuple[int, DramBuffer, Node]:
         _shape(f["shape"]),
     )
     return f["var_id"].integer(0, node.limits.buffers), buffer, node
+
+
+def _pinned(node: Node) -> int:
+    f = node.fields("type", "num_queues", "pinned", "program", "instructions")
+    f["type"].choice("data")
+    f["num_queues"].integer(1, 1)
+    f["program"].choice(f"{PINNED}.bin")
+    if f["pinned"].value is not True:
+        raise f["pinned"].wrong("true")
+    return f["instructions"].integer(1, _HUGE)
 
 
 def _stream(name: str, node: Node, queue: bool) -> tuple[int, int]:

@@ -40,6 +40,9 @@ def inspect(
         "cores": neff.cores,
         "inputs": [_tensor(t) for t in neff.inputs],
         "outputs": [_tensor(t) for t in neff.outputs],
+        "links": [
+            [f"{section_name(i)}/{name}" for i, name in (k.source, k.target)] for k in neff.links
+        ],
         "sections": [_section(s, section_name(i)) for i, s in enumerate(neff.sections)],
         "metadata": dict(neff.metadata),
     }
@@ -78,6 +81,7 @@ def _section(section: Section, name: str) -> dict[str, Any]:
         "instructions": program.instructions,
         "dram_bytes": program.dram_bytes,
         "constant_bytes": sum(b.size_bytes for b in section.constant_buffers()),
+        "pinned_instructions": len(program.pinned),
         "layers": len(program.layers),
         "streams": {
             stream_name(s): {"instructions": len(words), "opcodes": opcode_histogram(words)}

@@ -105,6 +105,10 @@ def section_name(index: int) -> str:
     return f"sg{index:02d}"
 
 
+PINNED = "pinned"
+"""The queue set whose transfers run once, when the model is loaded (neuron-facts 1.2)."""
+
+
 def stream_file(stream: int) -> str:
     """`pe`, `act`, `dve`, `pool`, `sp`, `q0`, ..."""
     return stream_name(stream).lower()
@@ -131,7 +135,8 @@ def is_member(name: str) -> bool:
         return True
     match = _MEMBER.fullmatch(name)
     if match is not None:
-        return match[3] is None or match[3] == "constants" or stream_of_file(match[3]) is not None
+        known = match[3] in (None, "constants", PINNED)
+        return known or stream_of_file(match[3]) is not None
     match = _DEBUG.fullmatch(name)
     return match is not None and stream_of_file(match[2]) is not None
 
@@ -165,6 +170,7 @@ CODES = {
     "SYS-N033": "the model's tensors do not fit their buffers",
     "SYS-N034": "the debug map does not fit the program",
     "SYS-N035": "a name or a number is out of bounds",
+    "SYS-N036": "the links between sections do not fit their buffers",
 }
 
 

@@ -72,6 +72,17 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Link:
+    """Bytes handed on between sections: what one leaves in an output buffer is another's input.
+
+    `source` and `target` are (section, buffer); a source comes before its target.
+    """
+
+    source: tuple[int, str]
+    target: tuple[int, str]
+
+
+@dataclass(frozen=True)
 class Neff:
     """A compiled model.
 
@@ -84,6 +95,7 @@ class Neff:
             of the bytes: what differs from run to run, a wall time above all, has no place in it.
         cores: cores asked for at compile time.
         build_version: what wrote it.
+        links: what sections hand on to later ones.
     """
 
     name: str
@@ -94,6 +106,7 @@ class Neff:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     cores: int = 1
     build_version: str = BUILD_VERSION
+    links: tuple[Link, ...] = ()
 
     @classmethod
     def single(

@@ -36,6 +36,7 @@ from neff.layout import (
     INFO,
     LAYERS,
     LIMITS,
+    PINNED,
     Limits,
     malformed,
     section_name,
@@ -160,6 +161,7 @@ def model_of(contents: Contents) -> Neff:
         metadata,
         graph.cores,
         graph.build_version,
+        graph.links,
     )
     _check_agreement(contents.header, neff, graph)
     require_sound(neff, contents.limits)
@@ -197,7 +199,12 @@ def _section(contents: Contents, index: int, layers: tuple[str, ...], used: set[
         if name in contents.members:
             used.add(name)
             debug[stream] = _debug_map(contents.data(name), length, name)
-    program = Program(streams, definition.buffers, debug, layers)
+    pinned = np.zeros((0, WORDS), np.uint64)
+    if definition.pinned:
+        name = f"{folder}/{PINNED}.bin"
+        used.add(name)
+        pinned = _words(contents.data(name), definition.pinned, name)
+    program = Program(streams, definition.buffers, debug, layers, pinned)
     return Section(program, _constants(contents, folder, definition, used))
 
 

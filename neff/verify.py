@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from isa.errors import IllegalError
-from isa.program import BufferKind, Program
+from isa.program import BufferKind, Program, Words
 from isa.spec import WORDS
 from neff.layout import LIMITS, MAX_NODES, Limits, section_name, stream_of_file
 from neff.layout import stream_file as file_of
@@ -26,7 +26,7 @@ def require_sound(neff: Neff, limits: Limits = LIMITS) -> None:
     """Raise on the first thing that is wrong.
 
     Raises:
-        IllegalError: SYS-N030 .. SYS-N035.
+        IllegalError: SYS-N030 .. SYS-N036.
     """
     for text, at in ((neff.name, "name"), (neff.target, "target"), (neff.build_version, "build")):
         _check_name(text, at, limits)
@@ -39,6 +39,7 @@ def require_sound(neff: Neff, limits: Limits = LIMITS) -> None:
         _check_section(section, section_name(index), limits)
     _check_tensors(neff, neff.inputs, BufferKind.INPUT, limits)
     _check_tensors(neff, neff.outputs, BufferKind.OUTPUT, limits)
+    _check_links(neff)
 
 
 def _check_name(text: str, at: str, limits: Limits) -> None:
@@ -62,13 +63,17 @@ def _check_section(section: Section, at: str, limits: Limits) -> None:
 
 
 def _check_streams(program: Program, at: str) -> None:
+    _check_words(program.pinned, f"{at}, pinned")
     for stream, words in program.streams.items():
         if stream < 0 or stream_of_file(file_of(stream)) != stream:
             raise _wrong("SYS-N035", "a stream has a number of a core", str(stream), at)
-        if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != WORDS:
-            found = f"{words.dtype} {words.shape}; allowed is uint64 [n, {WORDS}]"
-            message = "a stream is a whole number of instructions"
-            raise _wrong("SYS-N030", message, found, f"{at}, stream {stream}")
+        _check_words(words, f"{at}, stream {stream}")
+
+
+def _check_words(words: Words, at: str) -> None:
+    if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != WORDS:
+        found = f"{words.dtype} {words.shape}; allowed is uint64 [n, {WORDS}]"
+        raise _wrong("SYS-N030", "a stream is a whole number of instructions", found, at)
 
 
 def _check_buffers(program: Program, at: str, limits: Limits) -> None:
@@ -164,3 +169,30 @@ def _check_tensors(
             found = f"{list(tensor.shape)} as {buffer.dtype.text}: {needed} bytes"
             message = f"a tensor fits in its buffer of {buffer.size_bytes} bytes"
             raise _wrong("SYS-N033", message, found, at)
+
+
+def _check_links(neff: Neff) -> None:
+    """Each names an output and an input of a later section, alike in type and size, fed once."""
+    buffers = [{b.name: b for b in s.program.buffers} for s in neff.sections]
+    fed = {(t.section, t.buffer) for t in neff.inputs}
+    for number, link in enumerate(neff.links):
+        at = f"link {number}"
+        ends = []
+        for (section, name), kind in (
+            (link.source, BufferKind.OUTPUT),
+            (link.target, BufferKind.INPUT),
+        ):
+            buffer = buffers[section].get(name) if 0 <= section < len(buffers) else None
+            if buffer is None or buffer.kind is not kind:
+                found = f"section {section}, {name[:60]!r}"
+                message = f"a link leads from an output to an input; this is no {kind.value}"
+                raise _wrong("SYS-N036", message, found, at)
+            ends.append((buffer.size_bytes, buffer.dtype))
+        if link.source[0] >= link.target[0] or ends[0] != ends[1]:
+            found = f"{link.source} to {link.target}"
+            message = "a link leads to a later section, and its ends have one size and type"
+            raise _wrong("SYS-N036", message, found, at)
+        if link.target in fed:
+            message = "an input is fed once, by the caller or by a link"
+            raise _wrong("SYS-N036", message, str(link.target)[:60], at)
+        fed.add(link.target)

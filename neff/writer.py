@@ -23,6 +23,7 @@ from neff.layout import (
     INFO,
     LAYERS,
     LIMITS,
+    PINNED,
     section_name,
     stream_file,
 )
@@ -129,6 +130,8 @@ def _section(section: Section, folder: str) -> Iterator[Entry]:
     for stream in sorted(program.streams):
         words = np.ascontiguousarray(program.streams[stream], dtype="<u8")
         yield _array(f"{folder}/{stream_file(stream)}.bin", words)
+    if len(program.pinned):
+        yield _array(f"{folder}/{PINNED}.bin", np.ascontiguousarray(program.pinned, dtype="<u8"))
     for stream in sorted(program.debug):
         layer_of = np.ascontiguousarray(program.debug[stream], dtype="<i4")
         yield _array(f"debug_info/{folder}/{stream_file(stream)}.bin", layer_of)

@@ -6,7 +6,8 @@ races with the last writer or, for a write, with the last reader of some stream.
 with an earlier one iff the clocks do not order them (`isa.order`). So the verdict does not depend
 on which legal order is walked.
 
-A cell's last writer: -1 nobody, -2 loading. Its readers: -1 none; r >= 0 the one reader r; below that, -2 - row of a table with the last
+A cell's last writer: -1 nobody, -2 loading, else an instruction.
+A cell's readers: -1 none; r >= 0 the one reader r; below that, -2 - row of a table with the last
 reader of every stream.
 """
 

@@ -79,7 +79,8 @@ def sections(draw: Any) -> Section:
     streams = {s: rng.integers(0, 2**64, (n, 16), dtype=np.uint64) for s, n in lengths.items()}
     mapped = [s for s in lengths if draw(st.booleans())]
     debug = {s: rng.integers(-1, len(layers), lengths[s]).astype(np.int32) for s in mapped}
-    return Section(Program(streams, tuple(buffers), debug, layers), constants)
+    pinned = rng.integers(0, 2**64, (draw(st.integers(0, 3)), 16), dtype=np.uint64)
+    return Section(Program(streams, tuple(buffers), debug, layers, pinned), constants)
 
 
 @st.composite
@@ -104,7 +105,7 @@ def neffs(draw: Any) -> Neff:
 
 def same(a: Neff, b: Neff) -> bool:
     """Equal in everything that a file keeps."""
-    facts = ("name", "target", "inputs", "outputs", "metadata", "cores", "build_version")
+    facts = ("name", "target", "inputs", "outputs", "metadata", "cores", "build_version", "links")
     return (
         all(getattr(a, f) == getattr(b, f) for f in facts)
         and len(a.sections) == len(b.sections)
@@ -120,6 +121,7 @@ def _same_section(a: Section, b: Section) -> bool:
         and _same_arrays(p.streams, q.streams)
         and _same_arrays(p.debug, q.debug)
         and _same_arrays(a.constants, b.constants)
+        and np.array_equal(p.pinned, q.pinned)
     )
 
 
