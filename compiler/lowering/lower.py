@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,7 @@ from compiler.tiles.iterate import legal_start
 from compiler.tiles.view import View
 from isa.hardware import Hardware
 from isa.kernel import Buffer, Kernel, VirtualProgram
+from isa.kernel.descriptors import share_out
 from isa.program import BufferKind
 
 VIEWS: dict[str, Callable[[Lowering, Node], None]] = {
@@ -67,9 +68,14 @@ class Lowered:
     """What lowering leaves: instructions, constants, and where inputs and outputs lie in DRAM."""
 
     program: VirtualProgram
-    constants: dict[int, NDArray[np.uint8]]
+    constants: Mapping[int, NDArray[np.uint8]]
     inputs: dict[str, Buffer]
     outputs: dict[str, Buffer]
+
+
+def unmapped(graph: Graph, hw: Hardware) -> list[tuple[Node, str]]:
+    """Every node that has no mapping to the machine, with the reason; cheap beside lowering."""
+    return refusals(graph, hw, frozenset((*VIEWS, *PLACED, *PRODUCTS)))
 
 
 def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
@@ -78,7 +84,7 @@ def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
     Raises:
         UnsupportedError: SYS-C101, naming every node without a mapping.
     """
-    bad = refusals(graph, hw, frozenset((*VIEWS, *PLACED, *PRODUCTS)))
+    bad = unmapped(graph, hw)
     if bad:
         lines = [f"{', '.join(map(str, n.sources)) or n.op}: {reason}" for n, reason in bad]
         raise UnsupportedError(
@@ -107,7 +113,7 @@ def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
         if v.id not in lo.outside:
             lo.kernel.set_layer(v.name)
             lo.dma(dense(outputs[v.name], device_dtype(v.dtype), v.shape), lo.views[v.id])
-    return Lowered(lo.kernel.virtual(), lo.constant_data, inputs, outputs)
+    return Lowered(share_out(lo.kernel.virtual(), hw), lo.constant_data, inputs, outputs)
 
 
 def _parts(graph: Graph) -> dict[int, tuple[Value, int, int]]:

@@ -37,10 +37,12 @@ from compiler.schedule.tables import (
     LANE,
     LATENCY,
     LOCK,
+    NEXT_LATE,
     NEXT_PE,
     PENDING,
     READY,
     READY_UNITS,
+    SOURCELESS,
     START,
     TO_FREE,
     TRIED,
@@ -84,6 +86,21 @@ def pick(t: Any, m: Any, v: Any, lane: int, now: int) -> int:
                 heap, heap, v.lane[lane, READY_UNITS], v.seen[k], v.seen[k]
             )
     return best
+
+
+@inner
+def admit_late(t: Any, m: Any, v: Any) -> None:
+    """Units that read nothing become ready when the frontier comes near."""
+    end = min(len(v.unit), v.misc[FRONTIER] + m.late)
+    while v.misc[NEXT_LATE] < end:
+        u = v.misc[NEXT_LATE]
+        v.misc[NEXT_LATE] += 1
+        if t.unit[u, SOURCELESS] and not t.unit[u, FOLLOWS]:
+            lane = t.unit[u, LANE]
+            v.lane[lane, READY_UNITS] = push(
+                v.heap[lane], v.heap[lane], v.lane[lane, READY_UNITS], u, u
+            )
+            v.lane[lane, TRIED] = -1
 
 
 @inner
@@ -183,10 +200,10 @@ def quiet(v: Any) -> bool:
 
 @njit(cache=True)
 def run(t: Any, m: Any, v: Any) -> bool:
-    """Schedule everythinm. Returns whether it went through."""
+    """Schedule everything. Returns whether it went through."""
     units = len(v.unit)
     for u in range(units):
-        if v.unit[u, WAITS] == 0 and not t.unit[u, FOLLOWS]:
+        if v.unit[u, WAITS] == 0 and not t.unit[u, FOLLOWS] and not t.unit[u, SOURCELESS]:
             v.misc[PENDING] = push(v.pending[0], v.pending[1], v.misc[PENDING], 0, u)
     while v.misc[NEXT_PE] < units and t.unit[v.misc[NEXT_PE], LANE] != TENSOR:
         v.misc[NEXT_PE] += 1
@@ -196,6 +213,7 @@ def run(t: Any, m: Any, v: Any) -> bool:
         again = True
         while again:
             again = False
+            admit_late(t, m, v)
             for lane in range(CLASSES):
                 if v.lane[lane, TRIED] == v.misc[VERSION]:
                     continue

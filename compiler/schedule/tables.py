@@ -23,11 +23,16 @@ from isa.timing import WORK_SHIFT
 Ints = NDArray[np.int64]
 FOREVER = 1 << 62
 QUADRANT = 32
+LATE = 64
+"""Units ahead of the frontier from which a unit that reads nothing (it fills a buffer, with zeros
+for instance) may run: it could run at once, but would take its memory for long."""
+
 GRANULE = 64
 
 # Columns of Tables.unit: its instructions [FIRST, LAST) of `member`, its buffers [BUFFER,
-# BUFFER_END) of `of_unit`; the rest as in costs.py and units.py, of the unit's last instruction.
-UNIT_COLUMNS = 12
+# BUFFER_END) of `of_unit`; SOURCELESS: it waits for none, and no DMA does it; the rest as in
+# costs.py and units.py, of the unit's last instruction.
+UNIT_COLUMNS = 13
 (
     FIRST,
     LAST,
@@ -41,6 +46,7 @@ UNIT_COLUMNS = 12
     WORK,
     WIDEST,
     TRAFFIC,
+    SOURCELESS,
 ) = range(UNIT_COLUMNS)
 # Columns of Tables.instruction; its edges are [EDGE, EDGE_END) of `edge`.
 OCCUPANCY, LATENCY, LOADS, EDGE, EDGE_END = range(5)
@@ -77,6 +83,7 @@ class Machine(NamedTuple):
     dram: int
     window: int  # units past the frontier at which sequencers look
     near: int  # units past it within which loads count as other work
+    late: int  # units past it within which units that read nothing may run
     look: int  # ready units looked at
     patience: int  # ticks for which a ready unit may be passed over
     horizon: int  # ticks of DMA work under way past which loads are held back
@@ -98,7 +105,8 @@ READY_UNITS, TRIED, ENGINE_FREE, PSUM_UNTIL, SBUF_UNTIL, QUEUE_FIRST, QUEUE_COUN
 HEAD, TAIL, LAST_TRIGGER, ACTIVE, AT, QUEUE_FREE, LEFT, SINCE, RATE, QUEUED = range(10)
 # Places of State.misc: units issued; the frontier; changes so far; the PE unit that PE is held
 # for (-1); the next PE unit in order; when the weights are in the array; start of the last matmul;
-# table set loaded; latest completion; sizes of the heaps `pending` and `free`.
+# table set loaded; latest completion; sizes of the heaps `pending` and `free`; the first unit that
+# `admit_late` has not passed.
 (
     COUNT,
     FRONTIER,
@@ -111,7 +119,8 @@ HEAD, TAIL, LAST_TRIGGER, ACTIVE, AT, QUEUE_FREE, LEFT, SINCE, RATE, QUEUED = ra
     LATEST,
     PENDING,
     TO_FREE,
-) = range(11)
+    NEXT_LATE,
+) = range(12)
 
 
 class State(NamedTuple):
@@ -149,6 +158,7 @@ def tables_of(program: VirtualProgram, units: Units, costs: Costs) -> Tables:
         costs.widest[last],
         costs.traffic[last],
     )
+    unit[:, SOURCELESS] = (units.waits == 0) & (unit[:, LANE] < FIRST_QUEUE)
     edges = units.succ_start
     return Tables(
         unit=unit,
@@ -206,6 +216,7 @@ def machine_of(hw: Hardware, window: int, near: int) -> Machine:
         dram=(hw.dram_bytes_per_s << WORK_SHIFT) // hw.ticks_per_s,
         window=window,
         near=near,
+        late=LATE,
         look=16,
         patience=8 * table_load,
         horizon=3 * start,
@@ -224,7 +235,7 @@ def start_state(tables: Tables, waits: Ints, demand: Ints, machine: Machine, que
     lane[:, QUEUE_FIRST], lane[:, QUEUE_COUNT] = queue_ranges(queues)
     queue = np.zeros((queues, 10), np.int64)
     queue[:, [HEAD, TAIL]], queue[:, LAST_TRIGGER], queue[:, AT] = -1, -FOREVER, FOREVER
-    misc = np.zeros(11, np.int64)
+    misc = np.zeros(12, np.int64)
     misc[LOCK] = -1
     curve = demand.copy()
     return State(
