@@ -1,0 +1,102 @@
+"""The models of the zoo, each declared once: how it is made, and what the project asks of it.
+
+A name says architecture, size and batch: `bert-base-s128-b8` is BERT-base on 8 sequences of 128
+tokens. `-embeds` takes embedded tokens rather than ids, so that nothing of it needs a host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from onnx import ModelProto
+
+from benchmarks.zoo import architectures
+from benchmarks.zoo.exported import Trace, exported_model
+from benchmarks.zoo.light import light_model
+from benchmarks.zoo.matmul import matmul_model
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model.
+
+    Attributes:
+        make: builds it; seconds to a minute.
+        source: the package that it comes from: onnx, transformers, or none.
+        limit: the ratio to the bound that is asked for on inf1, one core, BF16; None where none is.
+        tokens: takes token ids.
+    """
+
+    name: str
+    make: Callable[[], ModelProto]
+    source: str
+    limit: float | None = None
+    tokens: bool = False
+
+    @property
+    def batch(self) -> int:
+        """Items a run."""
+        tail = self.name.removesuffix("-embeds").rpartition("-b")[2]
+        return int(tail) if tail.isdigit() else 1
+
+
+def _light(name: str, file: str, batch: int, limit: float | None) -> Entry:
+    return Entry(f"{name}-b{batch}", partial(light_model, file, batch), "onnx", limit)
+
+
+def _export(name: str, trace: Callable[[], Trace], limit: float | None) -> Entry:
+    return Entry(name, partial(exported_model, trace), "transformers", limit)
+
+
+def _image(
+    name: str, architecture: Callable[[int], Trace], batch: int, limit: float | None
+) -> Entry:
+    return _export(f"{name}-b{batch}", partial(architecture, batch), limit)
+
+
+def _text(
+    name: str, architecture: Callable[..., Trace], batch: int, limit: float | None
+) -> tuple[Entry, Entry]:
+    """With embedded tokens, and with token ids."""
+    full = f"{name}-s128-b{batch}"
+    make = partial(exported_model, partial(architecture, batch))
+    return (
+        _export(f"{full}-embeds", partial(architecture, batch, embeds=True), limit),
+        Entry(full, make, "transformers", limit, tokens=True),
+    )
+
+
+_bert_large = partial(architectures.bert, size="large")
+
+ENTRIES: dict[str, Entry] = {
+    e.name: e
+    for e in (
+        Entry("matmul-4096", partial(matmul_model, 4096), "none", 1.03),
+        *_text("bert-base", architectures.bert, 1, 1.10),
+        *_text("bert-base", architectures.bert, 6, None),
+        *_text("bert-base", architectures.bert, 8, 1.15),
+        *_text("bert-large", _bert_large, 1, None),
+        *_text("distilbert", architectures.distilbert, 1, None),
+        *_text("gpt2", architectures.gpt2, 1, 1.15),
+        *_text("llama", architectures.llama, 1, None),
+        _image("vit-b16", architectures.vit, 1, 1.15),
+        _image("vit-b16", architectures.vit, 8, 1.20),
+        _image("swin-t", architectures.swin, 1, None),
+        _light("resnet50", "resnet50", 1, 1.15),
+        _light("resnet50", "resnet50", 8, 1.25),
+        _light("resnet50", "resnet50", 10, None),
+        _light("vgg19", "vgg19", 1, 1.15),
+        _light("alexnet", "bvlc_alexnet", 1, 1.15),
+        _light("zfnet", "zfnet512", 1, 1.15),
+        _light("inception_v1", "inception_v1", 1, 1.6),
+        _light("inception_v2", "inception_v2", 1, 1.6),
+        _light("densenet121", "densenet121", 1, 1.6),
+        _light("squeezenet", "squeezenet", 1, 1.6),
+        _light("shufflenet", "shufflenet", 1, 1.6),
+        _image("mobilenet_v2", architectures.mobilenet_v2, 1, 1.6),
+        _image("convnext-t", architectures.convnext, 1, None),
+    )
+}
+"""By name. Limits are those of the issue; a limit of an architecture holds for both its forms."""
