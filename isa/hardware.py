@@ -93,6 +93,7 @@ class Hardware:
 
     dram_bytes: int = _number("bytes a chip", 1 << 20, 1 << 44)
     dram_bytes_per_s: int = _number("bytes/s a chip", 10**6, 10**14)
+    link_bytes_per_s: int = _number("bytes/s from a chip to the next", 10**6, 10**14)
 
     provenance: dict[str, Provenance] = field(default_factory=dict, compare=False, repr=False)
 

@@ -74,7 +74,24 @@ class NeuronCore:
         """Run the program on what the window holds. Raises TrapError as the reference does."""
         state = State(self.hw)
         state.memories[Memory.DRAM] = self.dram
+        if self.loaded is not None:
+            state.memories[Memory.SBUF][:] = self.loaded
         return simulate_function(self.tables, state)
+
+    @cached_property
+    def loaded(self) -> Bytes | None:
+        """SBUF as the pinned transfers leave it; None where there are none. Raises TrapError."""
+        if not len(self.program.pinned):
+            return None
+        state = State(self.hw)
+        state.memories[Memory.DRAM] = self.dram
+        simulate_function(prepare_function(self.program.loading, self.hw), state)
+        return state.sbuf
+
+    @cached_property
+    def loading(self) -> Timing:
+        """When the pinned transfers happen, once, on a core alone on its chip."""
+        return simulate_timing(prepare_timing(self.program.loading, self.hw))
 
     @cached_property
     def tables(self) -> FunctionalProgram:

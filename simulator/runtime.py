@@ -22,12 +22,13 @@ from numpy.typing import ArrayLike, NDArray
 from isa.errors import MalformedError
 from isa.hardware import Hardware, load_target
 from neff import ModelTensor, Neff
+from simulator.chips import Throughput, copies, link_ticks, simulate_chips
 from simulator.core import NeuronCore
 from simulator.counters import count_program, count_run
 from simulator.loader import as_neff, load_cores
 from simulator.recorder import record
 from simulator.tensors import check_inputs, draw, from_bytes, require_all, to_bytes
-from simulator.timing import Timing, simulate_chip
+from simulator.timing import Timing
 from traces import Trace
 
 Array = NDArray[Any]
@@ -102,10 +103,28 @@ class LoadedModel:
 
     @cached_property
     def timings(self) -> tuple[Timing, ...]:
-        """When everything happens, cores sharing the chip. Raises TrapError."""
+        """When everything happens, all cores at work, those of a chip sharing it. Raises TrapError.
+
+        Section k runs on core k of the machine; sections that hand on to each other work on
+        different items then (`simulator.chips`).
+        """
         if len(self.cores) == 1:
             return (self.cores[0].timing,)
-        return tuple(simulate_chip([core.timing_program for core in self.cores]))
+        return simulate_chips([core.timing_program for core in self.cores], self.hw)
+
+    def on_cores(self, cores: int) -> Throughput:
+        """The model copied to several cores, each with items of its own. Raises TrapError.
+
+        Raises ValueError for a model of several sections.
+        """
+        if len(self.cores) > 1:
+            raise ValueError("a model of one section is copied; this one has several")
+        return Throughput(copies(self.cores[0].timing_program, cores))
+
+    @cached_property
+    def pipeline(self) -> Throughput:
+        """The sections as a pipeline, each busy with an item of its own. Raises TrapError."""
+        return Throughput(self.timings, link_ticks(self.model, self.hw))
 
     def _whole(
         self, inputs: Mapping[str, ArrayLike], seed: int | None
@@ -128,7 +147,12 @@ class LoadedModel:
             buffer = self._core(tensor).buffer(tensor.buffer)
             data = to_bytes(inputs[tensor.name], buffer, f"input {tensor.name!r}")
             self._core(tensor).view(tensor.buffer)[: len(data)] = data
-        asked = sum(sum(core.execute().by_reference.values()) for core in self.cores)
+        asked = 0
+        for number, core in enumerate(self.cores):
+            for link in self.model.links:
+                if link.target[0] == number:
+                    core.view(link.target[1])[:] = self.cores[link.source[0]].view(link.source[1])
+            asked += sum(core.execute().by_reference.values())
         outputs = {}
         for tensor in self.model.outputs:
             core = self._core(tensor)
