@@ -15,8 +15,8 @@ from compiler.lowering.packing import Image, Placement
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
 
-WEIGHT_BYTES = 256 * 1024
-"""A weight transfer is about this large."""
+WEIGHT_BYTES = 512 * 1024
+"""A weight transfer is about this large: 4 KiB a partition, so that descriptors cost 2.5 % of it."""
 
 
 @dataclass
