@@ -322,10 +322,15 @@ class Lowering:
             self.kernel.tensor_copy(out, ap)
 
     def _move(self, dst: View, src: View) -> None:
-        from compiler.lowering.transpose import transpose_on_array
+        from compiler.lowering.transpose import transpose_on_array, transpose_on_vector
 
         finite = src.buffer.id not in self.spoiling
+        wide = src.dtype.size_bytes > 2  # several passes of the array
+        if wide and transpose_on_vector(self, dst, src):
+            return
         if src.buffer.memory == SBUF and finite and transpose_on_array(self, dst, src):
+            return
+        if transpose_on_vector(self, dst, src):
             return
         if src.dtype == dst.dtype and src.buffer.memory == SBUF and self._shift(dst, src):
             return
@@ -419,7 +424,15 @@ class Lowering:
 
     def dma(self, dst: View, src: View) -> None:
         """dst := src by DMA; one of them is in DRAM."""
-        chip = dst if dst.buffer.memory is not DRAM else src
+        from compiler.lowering.transpose import row_major_stage
+
+        loads = src.buffer.memory is DRAM
+        chip = dst if loads else src
+        staged = row_major_stage(self, chip, src if loads else dst)
+        if staged is not None:
+            self.dma(staged, src) if loads else self.copy(staged, src)
+            self.copy(dst, staged) if loads else self.dma(dst, staged)
+            return
         for box in ragged_regions(chip):
             self._dma_region(sliced(dst, box), sliced(src, box))
 
