@@ -19,6 +19,11 @@ class Options:
         auto_cast_type: bf16 or fp16.
         shapes: static shapes for inputs that leave dimensions free, by input name.
         without: names of passes to leave out (`pipeline.PASSES`).
+        must_compile: refuse what cannot run wholly on the device.
+        minimum_segment_size: operations that a section of the device has at least, where there are
+            several.
+        host_ops: operators that are kept on the host; host_nodes: nodes, by name.
+        host_dynamic: leave to the host what has shapes that depend on data.
     """
 
     target: str = DEFAULT_TARGET
@@ -26,6 +31,11 @@ class Options:
     auto_cast_type: str = "bf16"
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
+    must_compile: bool = False
+    minimum_segment_size: int = 2
+    host_ops: frozenset[str] = frozenset()
+    host_nodes: frozenset[str] = frozenset()
+    host_dynamic: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The options as they stand in a NEFF's metadata."""
@@ -34,4 +44,17 @@ class Options:
             "auto_cast_type": self.auto_cast_type,
             "shapes": {k: list(map(int, v)) for k, v in self.shapes.items()},
             "without": sorted(self.without),
+            **self._of_the_host(),
         }
+
+    def _of_the_host(self) -> dict[str, Any]:
+        """What was asked of the cut between device and host, if anything was."""
+        asked = {
+            "must_compile": self.must_compile,
+            "host_ops": sorted(self.host_ops),
+            "host_nodes": sorted(self.host_nodes),
+            "host_dynamic": self.host_dynamic,
+        }
+        if self.minimum_segment_size != Options.minimum_segment_size:
+            asked["minimum_segment_size"] = self.minimum_segment_size
+        return {key: value for key, value in asked.items() if value}

@@ -31,7 +31,8 @@ MAX_NODES = 64
 GZIP_MAGIC = b"\x1f\x8b"
 
 SYSTOLA_ENCODING = 1 << 62
-FEATURES = {SYSTOLA_ENCODING: "systola-encoding"}
+HOST_SECTIONS = 1 << 61  # the payload is a model in sections: `partitioned.py`
+FEATURES = {SYSTOLA_ENCODING: "systola-encoding", HOST_SECTIONS: "host-sections"}
 # names that the public packager lists, without their bits
 REQUIRED_FEATURES = SYSTOLA_ENCODING
 
@@ -95,8 +96,10 @@ CONSTANT_ALIGNMENT = 64  # bytes, inside constants.bin
 GRAPH = "neff.json"
 INFO = "info.json"
 LAYERS = "debug_info/layers.json"
+PARTITION = "partition.json"
 _SECTION = re.compile(r"sg[0-9]{2}")
 _MEMBER = re.compile(r"(?:(sg[0-9]{2})/(def\.json|constants\.bin|([a-z]+[0-9]*)\.bin))")
+_PART = re.compile(r"section[0-9]{2}\.(?:neff|onnx)")
 _DEBUG = re.compile(r"debug_info/(sg[0-9]{2})/([a-z]+[0-9]*)\.bin")
 
 
@@ -107,6 +110,11 @@ def section_name(index: int) -> str:
 
 PINNED = "pinned"
 """The queue set whose transfers run once, when the model is loaded (neuron-facts 1.2)."""
+
+
+def part_name(index: int, on_host: bool) -> str:
+    """`section00.onnx`, `section01.neff`, ...: a section of a partitioned model."""
+    return f"section{index:02d}.{'onnx' if on_host else 'neff'}"
 
 
 def stream_file(stream: int) -> str:
@@ -131,7 +139,7 @@ def is_section(name: str) -> bool:
 
 def is_member(name: str) -> bool:
     """Whether an archive may hold a member of that name: the names are a closed set."""
-    if name in (GRAPH, INFO, LAYERS):
+    if name in (GRAPH, INFO, LAYERS, PARTITION) or _PART.fullmatch(name):
         return True
     match = _MEMBER.fullmatch(name)
     if match is not None:
@@ -171,6 +179,7 @@ CODES = {
     "SYS-N034": "the debug map does not fit the program",
     "SYS-N035": "a name or a number is out of bounds",
     "SYS-N036": "the links between sections do not fit their buffers",
+    "SYS-N037": "the sections of a model do not fit together",
 }
 
 

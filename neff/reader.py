@@ -33,6 +33,7 @@ from neff.layout import (
     GRAPH,
     GZIP_MAGIC,
     HEADER_BYTES,
+    HOST_SECTIONS,
     INFO,
     LAYERS,
     LIMITS,
@@ -82,21 +83,21 @@ def read(path: str | Path, *, check_hash: bool = True, limits: Limits = LIMITS) 
         MalformedError: SYS-N001 .. SYS-N021, what cannot be read.
         IllegalError: SYS-N030 .. SYS-N035, what can be read and does not fit together.
     """
-    return model_of(_contents(map_file(path), check_hash, limits))
+    return model_of(contents_of(map_file(path), check_hash, limits))
 
 
 def from_bytes(
     data: bytes | memoryview, *, check_hash: bool = True, limits: Limits = LIMITS
 ) -> Neff:
     """A model from a file's bytes. Raises as `read`."""
-    return model_of(_contents(memoryview(data).cast("B"), check_hash, limits))
+    return model_of(contents_of(memoryview(data).cast("B"), check_hash, limits))
 
 
 def open_contents(
     path: str | Path, *, check_hash: bool = True, limits: Limits = LIMITS
 ) -> Contents:
     """The file's parts, before its documents are read. Raises MalformedError SYS-N001 .. N015."""
-    return _contents(map_file(path), check_hash, limits)
+    return contents_of(map_file(path), check_hash, limits)
 
 
 def map_file(path: str | Path) -> memoryview:
@@ -121,7 +122,7 @@ def _cannot_open(path: str | Path, found: str) -> Exception:
     return malformed("SYS-N001", "the file cannot be opened", found=found, at=str(path), hint=hint)
 
 
-def _contents(view: memoryview, check_hash: bool, limits: Limits) -> Contents:
+def contents_of(view: memoryview, check_hash: bool, limits: Limits) -> Contents:
     header = parse_header(bytes(view[:HEADER_BYTES]), len(view))
     payload = view[HEADER_BYTES:]
     if check_hash:
@@ -143,6 +144,15 @@ def _check_hash(payload: memoryview, header: Header) -> None:
 
 
 def model_of(contents: Contents) -> Neff:
+    """The model of a plain NEFF. Raises as `read`."""
+    if contents.header.feature_bits & HOST_SECTIONS:
+        raise malformed(
+            "SYS-N005",
+            "a plain NEFF has no sections on the host",
+            found="the feature bit host-sections",
+            at="byte 544, header field feature_bits",
+            hint="read it with neff.read_model, or systola.load",
+        )
     graph = parse_graph(contents.document(GRAPH))
     metadata = contents.document(INFO).fields("metadata")["metadata"].mapping()
     layers = parse_layers(contents.document(LAYERS), graph.sections)

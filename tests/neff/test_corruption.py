@@ -153,7 +153,9 @@ def test_a_wrong_header_field_is_named(field: str, value: int | bytes, code: str
 def test_unknown_features_are_named() -> None:
     with pytest.raises(SystolaError) as caught:
         from_bytes(with_field("feature_bits", 1 << 62 | 1 << 8 | 1 << 40))
-    assert caught.value.found == "bit 8, bit 40; known: bit 62 (systola-encoding)"
+    assert caught.value.found == (
+        "bit 8, bit 40; known: bit 62 (systola-encoding), bit 61 (host-sections)"
+    )
 
 
 # --- the payload as bytes ------------------------------------------------------------------------

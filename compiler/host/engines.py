@@ -1,0 +1,58 @@
+"""The engines of the host: a serialised ONNX model becomes a function of arrays by name.
+
+An array is numpy's; text is an array of objects, a sequence a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import onnx
+
+Feeds: TypeAlias = Mapping[str, Any]
+Runner: TypeAlias = Callable[[Feeds], dict[str, Any]]
+
+
+def open_onnxruntime(model: bytes) -> Runner:
+    """By onnxruntime on one thread, so that the same inputs give the same bits.
+
+    Raises:
+        Exception: onnxruntime's own kinds, which share no base: it does not run the model.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    names = [o.name for o in session.get_outputs()]
+
+    def run(feeds: Feeds) -> dict[str, Any]:
+        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+
+    return run
+
+
+def open_reference(model: bytes) -> Runner:
+    """By onnx's reference evaluator.
+
+    Raises:
+        Exception: of onnx's kinds: it does not run the model.
+    """
+    from onnx.reference import ReferenceEvaluator
+
+    proto = onnx.load_model_from_string(model)
+    names = [o.name for o in proto.graph.output]
+    evaluator = ReferenceEvaluator(proto)
+
+    def run(feeds: Feeds) -> dict[str, Any]:
+        return dict(zip(names, evaluator.run(names, dict(feeds)), strict=True))
+
+    return run
+
+
+ENGINES: dict[str, Callable[[bytes], Runner]] = {
+    "onnxruntime": open_onnxruntime,
+    "reference": open_reference,
+}

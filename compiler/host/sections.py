@@ -1,0 +1,57 @@
+"""A host section, opened: in this process or in one of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from compiler.host.apart import Apart
+from compiler.host.engines import ENGINES, Feeds
+from isa.errors import TrapError
+
+
+class Section(Protocol):
+    """What runs a section."""
+
+    def run(self, feeds: Feeds) -> dict[str, Any]:
+        """The section's outputs by name. Raises TrapError SYS-H002, SYS-H003."""
+        ...
+
+    def close(self) -> None:
+        """Ends what was opened for it."""
+        ...
+
+
+class _Here:
+    """A section in this process."""
+
+    def __init__(self, model: bytes, engine: str) -> None:
+        self._run = ENGINES[engine](model)
+
+    def run(self, feeds: Feeds) -> dict[str, Any]:
+        try:
+            return self._run(feeds)
+        except Exception as error:  # the engines' own kinds share no base
+            raise failed(error) from None
+
+    def close(self) -> None:
+        """Nothing was opened that would not end by itself."""
+
+
+def failed(error: object) -> TrapError:
+    """The error of an engine that could not run a section on what it was given."""
+    return TrapError(
+        "SYS-H002",
+        "the part of the model that is on the host runs",
+        found=" ".join(str(error).split())[:400],
+        at="host section",
+        hint="run the model in onnxruntime on the same inputs: it says the same",
+    )
+
+
+def open_section(model: bytes, engine: str, apart: bool) -> Section:
+    """Open a serialised model.
+
+    Raises:
+        Exception: the engine does not take the model; TrapError SYS-H003 where its process ended.
+    """
+    return Apart(model, engine) if apart else _Here(model, engine)

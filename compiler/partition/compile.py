@@ -1,0 +1,359 @@
+"""Compile any model: whole for the device if it can be, else in sections.
+
+    calls     the model's nodes                                        (calls.py)
+    probe     who cannot be on the device: no decomposition, no type   (probe.py)
+    refuse    who has no mapping to the machine                        (lowering/refusals.py)
+    prefer    who is better with the host, since it is there anyway    (prefer.py)
+    cut       sections; those not worth the crossing join the host     (cut.py)
+    compile   every device section by the pipeline; host sections as ONNX models
+
+A step that sends a call to the host starts again at the probe, with less on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compiler.errors import ShapeError, UnsupportedError, UsageError
+from compiler.frontends.onnx.importer import Importer
+from compiler.frontends.onnx.model import Model, read_model
+from compiler.graph.graph import Graph, Node
+from compiler.graph_passes import simplify
+from compiler.host import choose
+from compiler.lowering.lower import unmapped
+from compiler.options import Options
+from compiler.partition.calls import Call, calls_of, inlined
+from compiler.partition.cut import Border, Section, borders, crossing, cut, too_small
+from compiler.partition.device_graph import section_graph, without_unread_inputs
+from compiler.partition.host_model import host_model
+from compiler.partition.macs import call_macs
+from compiler.partition.model import DeviceSection, HostOp, HostSection, Partitioned
+from compiler.partition.prefer import preferred
+from compiler.partition.probe import Probed, probe
+from compiler.partition.report import combined
+from compiler.partition.types import Static, static
+from compiler.pipeline import (
+    COMPILER_VERSION,
+    TIMES,
+    Clock,
+    Compiled,
+    Progress,
+    compile_graph,
+    prepare_graph,
+)
+from isa.hardware import Hardware, load_target
+from neff.partitioned import HostPart, PartTensor
+
+FOR_THE_HOST = ("SYS-F200", "SYS-F203", "SYS-F204", "SYS-F205", "SYS-C101")
+"""Refusals that a host can make good: operators, types, uses without a mapping."""
+DEPENDS_ON_DATA = "SYS-F102"
+
+
+def compile_any(
+    model: str | Path | bytes | Any, options: Options, progress: Progress = lambda _: None
+) -> Compiled | Partitioned:
+    """Compile an ONNX model; in sections where the device cannot do all of it.
+
+    Raises:
+        SystolaError: as `compile_model`.
+        UnsupportedError: SYS-P001, `must_compile` and something is for the host; SYS-P004, nothing
+            is left for the device; SYS-H001, not even the host can run an operator.
+        ShapeError: SYS-P002, shapes depend on data and `host_dynamic` does not allow that.
+        UsageError: SYS-P005, what is to be kept on the host is not in the model.
+    """
+    clock = Clock(progress)
+    hw = load_target(options.target)
+    clock.step("import")
+    source = read_model(model)
+    if not options.host_ops and not options.host_nodes:
+        try:
+            graph = Importer(source).run(dict(options.shapes))
+            return compile_graph(graph, hw, options, clock)
+        except (UnsupportedError, ShapeError) as refused:
+            allowed = (*FOR_THE_HOST, *((DEPENDS_ON_DATA,) if options.host_dynamic else ()))
+            if refused.code not in allowed:
+                if refused.code == DEPENDS_ON_DATA:
+                    refused.hint += "; or leave what depends on data to the host: --host-dynamic"
+                raise
+    return _Partition(inlined(source), hw, options, clock).run()
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A model cut, each device section as the graph that will be compiled."""
+
+    probed: Probed
+    sections: list[Section]
+    borders: list[Border]
+    graphs: list[Graph]  # of the device sections, in order
+
+
+class _Partition:
+    def __init__(self, model: Model, hw: Hardware, options: Options, clock: Clock) -> None:
+        self.model, self.hw, self.options, self.clock = model, hw, options, clock
+
+    def run(self) -> Partitioned:
+        forced = _named(calls_of(self.model.proto.graph), self.options)
+        while True:
+            self.clock.step("partition")
+            probed = probe(self.model, self.options.shapes, forced)
+            more = self._further(probed)
+            if more:
+                forced = {**forced, **probed.host, **more}
+                continue
+            made = self._cut(probed)
+            more = self._of_sections(made)
+            if not more:
+                return self._compiled(made)
+            forced = {**forced, **probed.host, **more}
+
+    # -- who goes to the host -----------------------------------------------------------------
+
+    def _further(self, probed: Probed) -> dict[str, str]:
+        """Calls of the device that have no mapping, or are better with the host."""
+        self._check_allowed(probed)
+        graph = prepare_graph(simplify(probed.graph), self.options, self.clock)
+        self.clock.step("partition")
+        found = _calls_behind(unmapped(graph, self.hw), graph, probed)
+        if found or probed.host:
+            found = {**preferred(probed, {**probed.host, **found}), **found}
+        return found
+
+    def _check_allowed(self, probed: Probed) -> None:
+        if probed.dynamic and not self.options.host_dynamic:
+            raise _depends_on_data(probed)
+
+    def _cut(self, probed: Probed) -> _Cut:
+        sections = cut(probed.calls, probed.host)
+        found = borders(sections, probed.constants, probed.outputs)
+        pairs = [(s, b) for s, b in zip(sections, found, strict=True) if not s.on_host]
+        if len(pairs) == 1:
+            return _Cut(probed, sections, found, [without_unread_inputs(probed.graph)])
+        graphs = [
+            section_graph(self.model, s.calls, b, probed.values, probed.constants) for s, b in pairs
+        ]
+        return _Cut(probed, sections, found, graphs)
+
+    def _of_sections(self, made: _Cut) -> dict[str, str]:
+        """Calls that go to the host for what their section is."""
+        shapes = _shapes(made.probed)
+        small = too_small(
+            made.sections, lambda call: call_macs(call, shapes), self.options.minimum_segment_size
+        )
+        if small or len(made.graphs) == 1:
+            return small
+        found: dict[str, str] = {}
+        for graph in made.graphs:  # a range that another section proved is not known here
+            ready = prepare_graph(simplify(graph), self.options, self.clock)
+            found.update(_calls_behind(unmapped(ready, self.hw), ready, made.probed))
+        return found
+
+    # -- what is made of it -------------------------------------------------------------------
+
+    def _compiled(self, made: _Cut) -> Partitioned:
+        probed = made.probed
+        host_ops = tuple(
+            HostOp(c.name, c.op, probed.host[c.name]) for c in probed.calls if c.name in probed.host
+        )
+        self._check_worth(host_ops, made)
+        graphs = iter(made.graphs)
+        sections = tuple(
+            self._host(s, b, probed)
+            if s.on_host
+            else DeviceSection(
+                compile_graph(next(graphs), self.hw, self.options, self.clock), len(s.calls)
+            )
+            for s, b in zip(made.sections, made.borders, strict=True)
+        )
+        name = self.model.proto.graph.name or "graph"
+        report = self._report(name, made, sections, host_ops)
+        kept = {k: v for k, v in report.items() if k not in TIMES}
+        metadata = {
+            "compiler": COMPILER_VERSION, "options": self.options.to_json(), "report": kept,
+        }  # fmt: skip
+        return Partitioned(
+            name, self.hw.name, sections, _tensors(probed, probed.inputs),
+            _tensors(probed, probed.outputs), host_ops, metadata, report,
+        )  # fmt: skip
+
+    def _check_worth(self, host_ops: tuple[HostOp, ...], made: _Cut) -> None:
+        if self.options.must_compile and host_ops:
+            raise _unsupported(
+                "SYS-P001",
+                f"every operation runs on the device, as asked; {len(host_ops)} cannot",
+                host_ops,
+                "leave out --must-compile to run these on the host",
+            )
+        if not made.graphs:
+            raise _unsupported(
+                "SYS-P004",
+                "some part of the model runs on the device",
+                host_ops,
+                "there is nothing to compile: run the model in its framework",
+            )
+
+    def _host(self, section: Section, border: Border, probed: Probed) -> HostSection:
+        self.clock.step("host")
+        data = host_model(self.model, section.calls, border, probed.types, probed.constants)
+        engine, apart = choose(data)
+        return HostSection(
+            HostPart(data, border.takes, border.gives, engine, apart), len(section.calls)
+        )
+
+    def _report(
+        self,
+        name: str,
+        made: _Cut,
+        sections: tuple[HostSection | DeviceSection, ...],
+        host_ops: tuple[HostOp, ...],
+    ) -> dict[str, Any]:
+        shapes = _shapes(made.probed)
+        macs = sum(call_macs(c, shapes) for c in made.probed.calls if c.name in made.probed.host)
+        peak = self.hw.macs_per_cycle * self.hw.pe_clock_hz / self.hw.base_clock_hz
+        moved = crossing(made.sections, made.borders, _sizes(made.probed))
+        self.clock.stop()
+        report = combined(name, sections, host_ops, macs, moved, peak)
+        report["compile_s"] = sum(self.clock.seconds.values())
+        report["compile_s_by_step"] = dict(self.clock.seconds)
+        return report
+
+
+def _named(calls: list[Call], options: Options) -> dict[str, str]:
+    """What the user keeps on the host, by name."""
+    found: dict[str, str] = {}
+    for call in calls:
+        if call.op in options.host_ops:
+            found[call.name] = f"{call.op} is kept on the host, as asked"
+        if call.name in options.host_nodes:
+            found[call.name] = "it is kept on the host, as asked"
+    operators, names = {c.op for c in calls}, {c.name for c in calls}
+    unknown = [*(options.host_ops - operators), *(options.host_nodes - names)]
+    if unknown:
+        raise UsageError(
+            "SYS-P005",
+            "what is kept on the host is in the model",
+            found=f"no operator or node {', '.join(map(repr, sorted(unknown)))}; "
+            f"its operators are {', '.join(sorted(operators))}",
+        )
+    return found
+
+
+def _calls_behind(bad: list[tuple[Node, str]], graph: Graph, probed: Probed) -> dict[str, str]:
+    """The calls that refused nodes came from."""
+    known = {c.name for c in probed.calls} - set(probed.host)
+    found: dict[str, str] = {}
+    readers = graph.consumers()
+    makers = graph.producers()
+    for node, reason in bad:
+        name = _call_of(node, known, readers, makers)
+        assert name is not None, "every core op comes from a node of the model"
+        found.setdefault(name, reason)
+    return found
+
+
+def _call_of(
+    node: Node,
+    known: set[str],
+    readers: Mapping[int, list[Node]],
+    makers: Mapping[int, Node],
+) -> str | None:
+    """The first call among the node's sources; else of what reads it, or what it reads."""
+    pending, seen = [node], {id(node)}
+    while pending:
+        current = pending.pop(0)
+        for source in current.sources:
+            if source.name in known:
+                return source.name
+        near = [r for v in current.outputs for r in readers.get(v.id, ())]
+        near += [makers[v.id] for v in current.inputs if v.id in makers]
+        for other in near:
+            if id(other) not in seen:
+                seen.add(id(other))
+                pending.append(other)
+    return None
+
+
+def _shapes(probed: Probed) -> dict[str, tuple[int, ...]]:
+    found = {}
+    for name, kind in probed.types.items():
+        tensor = static(kind)
+        if isinstance(tensor, Static):
+            found[name] = tensor.shape
+    return found
+
+
+def _sizes(probed: Probed) -> dict[str, int]:
+    return {n: v.size_bytes for n, v in probed.values.items() if v is not None}
+
+
+def _tensors(probed: Probed, names: tuple[str, ...]) -> tuple[PartTensor, ...]:
+    found = []
+    for name in names:
+        kind = static(probed.types.get(name))
+        if isinstance(kind, Static):
+            found.append(PartTensor(name, kind.dtype.name, kind.shape))
+        else:
+            found.append(PartTensor(name, "", None))
+    return tuple(found)
+
+
+def _listed(host_ops: tuple[HostOp, ...]) -> str:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for op in host_ops:
+        groups.setdefault((op.op, op.reason), []).append(op.node)
+    lines = [
+        f"{operator} ({reason}): {', '.join(map(repr, nodes[:8]))}"
+        + (f" and {len(nodes) - 8} more" if len(nodes) > 8 else "")
+        for (operator, reason), nodes in groups.items()
+    ]
+    shown = lines[:12]
+    if len(lines) > len(shown):
+        shown.append(f"and {len(lines) - len(shown)} more kinds")
+    return "\n         ".join(shown)
+
+
+def _unsupported(
+    code: str, message: str, host_ops: tuple[HostOp, ...], hint: str
+) -> UnsupportedError:
+    error = UnsupportedError(code, message, found=_listed(host_ops), hint=hint)
+    error.missing = [(op.op, op.node, op.reason) for op in host_ops]
+    return error
+
+
+def _depends_on_data(probed: Probed) -> ShapeError:
+    """Names the tensor, the dimension, the node that made it, and the option."""
+    name = next(c.name for c in probed.calls if c.name in probed.dynamic)
+    maker = next(c for c in probed.calls if c.name == name)
+    cause = next((c for c in probed.calls if _opens(c, probed) and c.name in probed.host), maker)
+    tensor = next((w for w in cause.writes if _open_shape(probed, w)), cause.writes[0])
+    return ShapeError(
+        "SYS-P002",
+        "every shape is known at compile time",
+        found=f"tensor {tensor!r}: {_dimensions(probed, tensor)}; {probed.host[name]}",
+        at=f'node "{cause.name}" ({cause.op})',
+        hint="fix the model's free dimensions with --shape, or leave what depends on data to the "
+        "host: --host-dynamic",
+    )
+
+
+def _open_shape(probed: Probed, tensor: str) -> bool:
+    kind = static(probed.types.get(tensor))
+    return isinstance(kind, str) and "run time" in kind
+
+
+def _opens(call: Call, probed: Probed) -> bool:
+    return any(_open_shape(probed, w) for w in call.writes) and not any(
+        _open_shape(probed, r) for r in call.reads
+    )
+
+
+def _dimensions(probed: Probed, tensor: str) -> str:
+    kind = probed.types.get(tensor)
+    if kind is None or not kind.tensor_type.HasField("shape"):
+        return "its rank is known only at run time"
+    dims = kind.tensor_type.shape.dim
+    free = [i for i, d in enumerate(dims) if not d.HasField("dim_value")]
+    return f"dimension {', '.join(map(str, free)) or '?'} of {len(dims)} is known only at run time"
