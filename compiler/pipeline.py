@@ -16,29 +16,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.bound import Bound, bound
+from compiler.bound import Bound, bound, without_traffic
 from compiler.cost import Simulated
 from compiler.errors import CapacityError, VerifyError
 from compiler.frontends.onnx import import_onnx
 from compiler.graph.graph import Graph, Value
 from compiler.graph_passes import auto_cast, simplify
+from compiler.graph_passes.auto_cast import Rounded
 from compiler.graph_passes.sink_casts import sink_casts
 from compiler.graph_passes.stripe import stripe_everywhere
 from compiler.lowering.layout import bytes_a_partition
 from compiler.lowering.lower import Lowered, lower
+from compiler.multicore.pin import Pinned, plan_pinned
 from compiler.options import Options
 from compiler.schedule import Plan, ScheduleOptions, plan
 from isa.errors import IllegalError
 from isa.hardware import Hardware, load_target
 from isa.kernel import synchronize
 from isa.kernel.dependencies import Dependencies, dependencies
+from isa.kernel.virtual import VirtualProgram
 from isa.program import Program
 from isa.verify import require_sound
 from neff.model import ModelTensor, Neff
@@ -53,6 +56,7 @@ class Clock:
 
     progress: Progress
     seconds: dict[str, float] = field(default_factory=dict)
+    rounded: Rounded = field(default_factory=dict)
     _name: str = ""
     _since: float = 0.0
 
@@ -109,7 +113,8 @@ STRIPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 def prepare_graph(graph: Graph, options: Options, clock: Clock) -> Graph:
     """The graph-level passes."""
     clock.step("auto-cast")
-    return sink_casts(auto_cast(graph, options.auto_cast, options.auto_cast_type))
+    kept = clock.rounded
+    return sink_casts(auto_cast(graph, options.auto_cast, options.auto_cast_type, kept))
 
 
 def _attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
@@ -139,8 +144,10 @@ class _Draft:
 
     graph: Graph
     lowered: Lowered
+    program: VirtualProgram
     deps: Dependencies
     planned: Plan
+    pinned: Pinned | None = None
 
 
 def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Compiled:
@@ -168,15 +175,23 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
 
 
 def _draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> _Draft:
-    graph = prepare_graph(graph, options, clock)
+    return draft_of(prepare_graph(graph, options, clock), hw, options, clock)
+
+
+def draft_of(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> _Draft:
+    """Lower and plan a graph whose types are chosen. Raises CapacityError."""
     clock.step("tensorize")
     lowered = lower(graph, hw, fuse="fuse-loops" not in options.without)
     clock.step("schedule")
-    deps = dependencies(lowered.program)
     wanted = ScheduleOptions(
         reorder="schedule" not in options.without, prefetch="prefetch" not in options.without
     )
-    return _Draft(graph, lowered, deps, plan(lowered.program, deps, hw, wanted))
+    if options.pin_weights:
+        pinned, deps, planned = plan_pinned(lowered.program, hw, wanted)
+        return _Draft(graph, lowered, pinned.run, deps, planned, pinned)
+    deps = dependencies(lowered.program)
+    planned = plan(lowered.program, deps, hw, wanted)
+    return _Draft(graph, lowered, lowered.program, deps, planned)
 
 
 def _finished(
@@ -184,8 +199,11 @@ def _finished(
 ) -> Compiled:
     planned = draft.planned
     clock.step("synchronize")
-    placed = planned.apply(draft.lowered.program)
+    placed = planned.apply(draft.program)
     program = synchronize(placed, draft.deps, planned.order, planned.address, hw)
+    if draft.pinned is not None:
+        program = replace(program, pinned=draft.pinned.words(planned))
+        limits = without_traffic(limits, draft.pinned.constant_bytes, hw)
     clock.step("verify")
     _require_sound(program, hw)
     clock.step("time")

@@ -18,9 +18,9 @@ from compiler.errors import ShapeError
 from compiler.graph.evaluate import apply
 from compiler.graph.graph import Array, Attr, DType, Graph, Node, Source, TensorType, Value
 from compiler.graph.ops import CORE_OPS
+from compiler.graph.strided import contiguous
 
 FOLD_LIMIT_BYTES = 1 << 20  # a larger result is folded only if it is no larger than its operands
-_BLOCK = 64  # rows and columns of a block of a transposing copy
 INLINE_KEY_BYTES = 256  # constants up to this size merge when their bits are equal
 
 
@@ -76,7 +76,7 @@ class GraphBuilder:
 
     def constant(self, array: Any, dtype: DType | None = None, name: str = "") -> Value:
         """A constant of a python number, list or array; small equal ones share a value."""
-        data = _contiguous(np.asarray(array, dtype))
+        data = contiguous(np.asarray(array, dtype))
         key: object = None
         if data.nbytes <= INLINE_KEY_BYTES:
             key = (data.dtype, data.shape, data.tobytes())
@@ -227,20 +227,6 @@ class GraphBuilder:
                 value, id=new_id, name=_unique(value.name, used, counts) if name is None else name
             )
         return final
-
-
-def _contiguous(array: Array) -> Array:
-    """The array in row-major order. A large transposed matrix is copied by blocks: element by
-    element its rows would share cache lines and evict each other."""
-    if array.flags.c_contiguous:
-        return array
-    if array.ndim != 2 or array.size < _BLOCK * _BLOCK:
-        return np.ascontiguousarray(array).reshape(array.shape)
-    copy = np.empty(array.shape, array.dtype)
-    for i in range(0, array.shape[0], _BLOCK):
-        for j in range(0, array.shape[1], _BLOCK):
-            copy[i : i + _BLOCK, j : j + _BLOCK] = array[i : i + _BLOCK, j : j + _BLOCK]
-    return copy
 
 
 def _unique(name: str, used: set[str], counts: dict[str, int]) -> str:

@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 
 from compiler.errors import UsageError
 from compiler.graph.builder import GraphBuilder
-from compiler.graph.graph import BF16, FP16, FP32, DType, Graph, Node, Value
+from compiler.graph.graph import BF16, FP16, FP32, Array, DType, Graph, Node, Value
 from compiler.graph.ops import CORE_OPS, Family
 
 AutoCastMode: TypeAlias = Literal["all", "matmult", "none"]
@@ -29,8 +29,19 @@ _ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Fami
 _VIEWS = ("reshape", "transpose", "broadcast_to", "slice", "copy")
 
 
-def auto_cast(graph: Graph, mode: str = "all", dtype: DType | str = BF16) -> Graph:
+Rounded: TypeAlias = dict[int, tuple[Array, Array]]
+"""Constants and what they were rounded to, by the identity of the first."""
+
+
+def auto_cast(
+    graph: Graph,
+    mode: str = "all",
+    dtype: DType | str = BF16,
+    rounded: Rounded | None = None,
+) -> Graph:
     """The graph with storage dtypes chosen by `mode` ("all", "matmult", "none").
+
+    Constants found in `rounded` are not rounded again; new ones are added to it.
 
     Raises:
         UsageError: an unknown mode (SYS-G210) or a dtype other than BF16 and FP16 (SYS-G211).
@@ -48,12 +59,16 @@ def auto_cast(graph: Graph, mode: str = "all", dtype: DType | str = BF16) -> Gra
             hint="--auto-cast-type bf16",
         )
     assert not isinstance(narrow, str)
-    return graph if mode == "none" else _AutoCast(graph, mode == "all", narrow).run()
+    if mode == "none":
+        return graph
+    kept = {} if rounded is None else rounded
+    return _AutoCast(graph, mode == "all", narrow, kept).run()
 
 
 class _AutoCast:
-    def __init__(self, graph: Graph, everything: bool, narrow: DType) -> None:
+    def __init__(self, graph: Graph, everything: bool, narrow: DType, rounded: Rounded) -> None:
         self.graph, self.everything, self.narrow = graph, everything, narrow
+        self.rounded = rounded
         self.b = GraphBuilder(graph.name)
         self.b.notes += graph.notes
         self.new: dict[int, Value] = {}
@@ -99,7 +114,17 @@ class _AutoCast:
             self.b.rename(new, old.name)
 
     def narrowed(self, value: Value) -> Value:
-        return self.b.emit("cast", value, to=self.narrow) if value.dtype == FP32 else value
+        if value.dtype != FP32:
+            return value
+        array = self.b.array(value)
+        known = self.rounded.get(id(array))
+        if array is not None and known is not None and known[1].dtype == self.narrow:
+            return self.b.constant(known[1], name=f"{self.b.current_base}/cast")
+        made = self.b.emit("cast", value, to=self.narrow)
+        result = self.b.array(made)
+        if array is not None and result is not None:
+            self.rounded[id(array)] = array, result
+        return made
 
     def operand(self, node: Node, old: Value) -> Value:
         """A statistic or model input is read as it is by elementwise ops and reductions."""

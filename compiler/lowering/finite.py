@@ -9,25 +9,31 @@ contraction makes counts as finite: if it is not, the model has overflowed.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from compiler.graph.graph import Array, Graph, Node, is_float
+from compiler.graph.graph import BF16, FP16, FP32, Array, Graph, Node, is_float
+from compiler.graph.strided import contiguous
 
 POLES = frozenset({"log", "reciprocal", "div", "rsqrt", "pow"})
 """Functions that are infinite at zero, and finite of operands known to be positive."""
 BOUNDED = frozenset(
     {"exp", "sigmoid", "tanh", "erf", "sin", "cos", "atan", "sign", "isnan", "isinf"}
 )
+LARGE = 1 << 14
+"""Elements from which on looking at the bits is worth a compiled loop."""
+
+_BITS = {FP32: 0x7F800000, BF16: 0x7F80, FP16: 0x7C00}  # infinity
 CONTRACTIONS = frozenset({"matmul", "conv", "conv_transpose"})
 
 
 def may_be_infinite(graph: Graph) -> set[int]:
     """Ids of the values that may hold infinities or NaN."""
     found = {v.id for v in graph.inputs if is_float(v.dtype)}
+    signs: dict[int, int] = {}
     for value in graph.constant_values:
-        array = graph.constants[value.id]
-        if is_float(value.dtype) and not np.isfinite(array.astype(np.float32)).all():
+        finite, signs[value.id] = _known(graph.constants[value.id])
+        if not finite:
             found.add(value.id)
-    signs = {v.id: _sign_of(graph.constants[v.id]) for v in graph.constant_values}
     for node in graph.nodes:
         if _spreads(node, found, signs):
             found.update(v.id for v in node.outputs)
@@ -47,11 +53,35 @@ def _spreads(node: Node, found: set[int], signs: dict[int, int]) -> bool:
 UNKNOWN, NOT_NEGATIVE, POSITIVE = range(3)
 
 
-def _sign_of(array: Array) -> int:
+def _known(array: Array) -> tuple[bool, int]:
+    """Whether all elements are finite, and their sign."""
     if array.dtype.kind not in "fiu" and not is_float(array.dtype):
-        return UNKNOWN
-    low = float(array.astype(np.float32).min(initial=1.0))
-    return POSITIVE if low > 0 else NOT_NEGATIVE if low == 0 else UNKNOWN
+        return True, UNKNOWN
+    bits = _BITS.get(array.dtype)
+    if bits is None or array.size < LARGE:
+        wide = array.astype(np.float32)
+        low = float(wide.min(initial=1.0))
+        sign = POSITIVE if low > 0 else NOT_NEGATIVE if low == 0 else UNKNOWN
+        return bool(np.isfinite(wide).all()), sign
+    word = np.dtype(f"u{array.itemsize}")
+    flat = contiguous(array).reshape(-1).view(word)
+    infinite, nan, negative, zero = _scan(flat, word.type(bits), word.type(word.itemsize * 8 - 1))
+    sign = UNKNOWN if negative or nan else NOT_NEGATIVE if zero else POSITIVE
+    return not (infinite or nan), sign
+
+
+@njit(cache=True)
+def _scan(words, infinity, top):  # type: ignore[no-untyped-def]
+    """Whether there are infinities, NaN, numbers below zero, zeros; `top` is the sign's bit."""
+    infinite, nan, negative, zero = False, False, False, False
+    for x in words:
+        below = x >> top
+        size = x ^ (below << top)
+        infinite |= size == infinity
+        nan |= size > infinity
+        negative |= (below != 0) & (size != 0)
+        zero |= size == 0
+    return infinite, nan, negative, zero
 
 
 def _sign(node: Node, signs: dict[int, int]) -> int:

@@ -11,8 +11,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from compiler.graph.graph import BOOL, FP64, Array, is_float
+from compiler.graph.graph import BF16, BOOL, FP32, FP64, Array, is_float
 from compiler.graph.semantics.registry import MEANINGS, Attrs, meaning
+from compiler.graph.strided import to_bfloat16
+
+LARGE = 1 << 14
+"""Elements from which on rounding is worth a compiled loop."""
 
 
 def _in_double(f: Callable[..., Array]) -> Callable[..., Array]:
@@ -120,6 +124,8 @@ def cast(x: Array, attrs: Attrs) -> Array:
     to = attrs["to"]
     if to == BOOL:
         return np.asarray(x != 0)
+    if to == BF16 and x.dtype == FP32 and x.size >= LARGE:
+        return to_bfloat16(x)
     if not is_float(x.dtype) or is_float(to):
         return np.asarray(x.astype(to))
     bounds = np.iinfo(to)
