@@ -67,6 +67,15 @@ def bound(graph: Graph, hw: Hardware) -> Bound:
     """The bound of a graph whose types are chosen."""
     macs = sum(node_macs(n) for n in graph.nodes)
     dram = compulsory_bytes(graph)
+    return _limit(macs, dram, hw)
+
+
+def without_traffic(limits: Bound, saved: int, hw: Hardware) -> Bound:
+    """The bound of a run that finds so many bytes of its weights on the chip."""
+    return _limit(limits.macs, max(0, limits.dram_bytes - saved), hw)
+
+
+def _limit(macs: int, dram: int, hw: Hardware) -> Bound:
     memory = -(-dram * hw.base_clock_hz // hw.core_dram_bytes_per_s)
     array = -(-macs * hw.base_clock_hz // (hw.macs_per_cycle * hw.pe_clock_hz))
     return Bound(macs, dram, max(memory, array, 1))

@@ -19,6 +19,7 @@ class Options:
         auto_cast_type: bf16 or fp16.
         shapes: static shapes for inputs that leave dimensions free, by input name.
         without: names of passes to leave out (`pipeline.PASSES`).
+        pin_weights: keep in SBUF over all runs what weights there is room for.
         must_compile: refuse what cannot run wholly on the device.
         minimum_segment_size: operations that a section of the device has at least, where there are
             several.
@@ -31,6 +32,7 @@ class Options:
     auto_cast_type: str = "bf16"
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
+    pin_weights: bool = False
     must_compile: bool = False
     minimum_segment_size: int = 2
     host_ops: frozenset[str] = frozenset()
@@ -44,6 +46,7 @@ class Options:
             "auto_cast_type": self.auto_cast_type,
             "shapes": {k: list(map(int, v)) for k, v in self.shapes.items()},
             "without": sorted(self.without),
+            **({"pin_weights": True} if self.pin_weights else {}),
             **self._of_the_host(),
         }
 

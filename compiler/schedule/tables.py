@@ -180,7 +180,8 @@ def _buffers(program: VirtualProgram, units: Units) -> tuple[Ints, Ints, Ints]:
     boxes = program.boxes
     touch = np.unique(units.unit[boxes.instruction] * np.int64(count) + boxes.buffer)
     unit, touched = touch // count, touch % count
-    memory = np.array([{SBUF: 0, PSUM: 1, DRAM: -1}[b.memory] for b in bs] + [-1], np.int64)
+    places = {SBUF: 0, PSUM: 1, DRAM: -1}
+    memory = np.array([-1 if b.pinned else places[b.memory] for b in bs] + [-1], np.int64)
     kept = memory[touched] >= 0
     unit, touched = unit[kept], touched[kept]
     row = np.zeros((len(bs), 7), np.int64)

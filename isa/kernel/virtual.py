@@ -32,6 +32,7 @@ class Buffer:
     """A span to be placed: `partitions` x `size_bytes` a partition (DRAM: one partition).
 
     `start` is the first partition, fixed when the buffer is made. `kind` and `shape` are DRAM's.
+    A `pinned` buffer has its place and its content before the program begins.
     """
 
     id: int
@@ -44,6 +45,7 @@ class Buffer:
     dtype: DType = DType.UINT8
     shape: tuple[int, ...] = ()
     align: int = 64
+    pinned: bool = False
 
 
 @dataclass(frozen=True)
