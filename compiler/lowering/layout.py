@@ -66,7 +66,10 @@ def bytes_a_partition(graph: Graph, item: int) -> dict[int, int]:
                 out[value.id] = out[node.inputs[0].id]
                 dims[value.id] = best(wanted, value).dim if value.shape else 0
                 continue
-            if node.op in ("conv", "conv_transpose", "reduce_window"):
+            across = banded_dim(node) if node.op == "reduce_window" else None
+            if across is not None:
+                dims[value.id] = across
+            elif node.op in ("conv", "conv_transpose", "reduce_window"):
                 dims[value.id] = 1
             elif is_elementwise(node) and source is not None:
                 dims[value.id] = dims[source.id]
