@@ -22,6 +22,8 @@ from compiler.tiles.iterate import NUM_LIMIT, STEP_LIMIT, Mismatch, legal_start
 from compiler.tiles.view import Atom, Factor, View, common_atoms, joined_dims
 from isa.dtypes import DType
 from isa.kernel import Ap
+from isa.kernel.builder import LoadRow, load_row, moving_words
+from isa.tiles import Dim
 
 Box = list[tuple[int, int]]
 """(first, size) for each logical dimension of the product."""
@@ -218,7 +220,7 @@ def _product(
     for first in range(0, shape[dim], block):
         size = min(block, shape[dim] - first)
         pieces = [(at, min(lo.hw.pe_columns, size - at)) for at in range(0, size, lo.hw.pe_columns)]
-        loads = [[_stationary(s, dim, first + at, n) for s in steps] for at, n in pieces]
+        loads = [[load_row(_stationary(s, dim, first + at, n)) for s in steps] for at, n in pieces]
         for at in itertools.product(*ranges):
             sizes = [a.extent for a in axes]
             starts = [*at, *([0] * taken)]
@@ -262,21 +264,28 @@ def _psum_tile(
 
 
 def _stationary(step: _Step, dim: int, first: int, size: int) -> Ap:
-    view = step.stationary.slice(dim, first, size)
-    if view is None:
-        raise Mismatch(0, "its columns cannot be cut")
-    dims = joined_dims([(f.stride, f.extent) for f in _strides(view, dim, 0)])
+    view = step.stationary
+    factors = view.factors[dim]
+    if len(factors) == 1 and not factors[0].part and factors[0].extent == view.shape[dim]:
+        stride = factors[0].stride
+        offset, dims = view.offset + first * stride, joined_dims([(stride, size)])
+    else:
+        cut = view.slice(dim, first, size)
+        if cut is None:
+            raise Mismatch(0, "its columns cannot be cut")
+        view, offset = cut, cut.offset
+        dims = joined_dims([(f.stride, f.extent) for f in _strides(view, dim, 0)])
     if len(dims) > 4 or any(abs(s) > STEP_LIMIT or n > NUM_LIMIT for s, n in dims):
         raise Mismatch(0, "its columns need more than four dimensions")
     size_bytes = view.dtype.size_bytes
-    return Ap(view.buffer, view.start, step.count, view.offset * size_bytes, view.dtype, dims)
+    return Ap(view.buffer, view.start, step.count, offset * size_bytes, view.dtype, dims)
 
 
 def _matmuls(
     lo: Lowering,
     tile: View,
     pieces: list[tuple[int, int]],
-    loads: list[list[Ap]],
+    loads: list[list[LoadRow]],
     steps: list[_Step],
     strides: list[list[int]],
     starts: list[int],
@@ -284,15 +293,17 @@ def _matmuls(
 ) -> None:
     columns = math.prod(sizes)
     moving = []
+    seen: list[int] | None = None
+    dims: tuple[Dim, ...] = ()
     for step, mine in zip(steps, strides, strict=True):
         v = step.moving
         offset = v.offset + sum(x * s for x, s in zip(starts, mine, strict=True))
-        dims = joined_dims([(s, n) for s, n in zip(mine, sizes, strict=True)])
-        if len(dims) > 4 or any(abs(s) > STEP_LIMIT for s, _ in dims):
-            raise Mismatch(1, "its columns need more than four dimensions or too large a step")
-        moving.append(Ap(v.buffer, v.start, step.count, offset * v.dtype.size_bytes, v.dtype, dims))
-    last = len(steps) - 1
+        if mine != seen:  # taps and blocks of channels walk alike
+            seen, dims = mine, joined_dims([(s, n) for s, n in zip(mine, sizes, strict=True)])
+            if len(dims) > 4 or any(abs(s) > STEP_LIMIT for s, _ in dims):
+                raise Mismatch(1, "its columns need more than four dimensions or too large a step")
+        ap = Ap(v.buffer, v.start, step.count, offset * v.dtype.size_bytes, v.dtype, dims)
+        moving.append(moving_words(ap))
     for (at, n), stationary in zip(pieces, loads, strict=True):
         out = Ap(tile.buffer, at, n, 0, DType.FP32, ((1, columns),))
-        for i in range(len(steps)):
-            lo.kernel.matmul(out, stationary[i], moving[i], start=i == 0, stop=i == last)
+        lo.kernel.matmuls(out, stationary, moving)

@@ -114,7 +114,7 @@ class View:
             return None
         made = (*self.factors[:dim], tuple(kept), *self.factors[dim + 1 :])
         shape = (*self.shape[:dim], size, *self.shape[dim + 1 :])
-        return replace(self, shape=shape, factors=made, start=start, offset=offset)
+        return View(self.buffer, self.dtype, shape, made, start, offset, self.replicated)
 
     def reshape(self, shape: tuple[int, ...]) -> View | None:
         """The same elements in row-major order; None where a factor would be cut unevenly."""

@@ -83,6 +83,23 @@ def tile_words(ap: Ap) -> tuple[int, int, int]:
     return head, packed[0] | packed[1] << 32, packed[2] | packed[3] << 32
 
 
+LoadRow = tuple[Row, int]
+"""A LoadStationary and the buffer that it reads."""
+MovingWords = tuple[int, int, int, int]
+"""The words of a moving tile and its buffer."""
+
+
+def load_row(stationary: Ap) -> LoadRow:
+    """The LoadStationary of a tile [K, M], for `Kernel.matmuls`."""
+    w0, w1, w2 = tile_words(stationary)
+    return [_LOAD, 0, 0, 0, 0, 0, 0, w0, w1, w2, 0, 0, 0, 0, 0, 0], stationary.buffer.id
+
+
+def moving_words(moving: Ap) -> MovingWords:
+    """A moving tile [K, N], for `Kernel.matmuls`."""
+    return *tile_words(moving), moving.buffer.id
+
+
 def _scalar_word(value: Scalar) -> int:
     if value is None:
         return 0
@@ -203,6 +220,22 @@ class Kernel:
         flags = int(start) | int(stop) << 1
         row = [_MATMUL, 0, flags, 0, d0, d1, d2, m0, m1, m2, 0, 0, 0, 0, 0, 0]
         self._emit(Engine.TENSOR, row, (dst.buffer.id, moving.buffer.id, -1, -1, -1))
+
+    def matmuls(self, dst: Ap, stationary: list[LoadRow], moving: list[MovingWords]) -> None:
+        """dst := the sum of stationary[i] x moving[i], as one accumulation; see `matmul`."""
+        d0, d1, d2 = tile_words(dst)
+        here, count = dst.buffer.id, len(moving)
+        rows, operands = self._rows, self._operands
+        for i, ((load, held), (m0, m1, m2, there)) in enumerate(
+            zip(stationary, moving, strict=True)
+        ):
+            flags = int(i == 0) | int(i == count - 1) << 1
+            rows.append(load)
+            rows.append([_MATMUL, 0, flags, 0, d0, d1, d2, m0, m1, m2, 0, 0, 0, 0, 0, 0])
+            operands.append((-1, held, -1, -1, -1))
+            operands.append((here, there, -1, -1, -1))
+        self._streams.extend([int(Engine.TENSOR)] * (2 * count))
+        self._layer_of.extend([self._layer] * (2 * count))
 
     def activation(
         self,
