@@ -24,6 +24,7 @@ from compiler.graph.attrs import integer, integers, pairs
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph, Node, Value
 from compiler.graph.ops import CORE_OPS, Family
+from compiler.lowering.groups import never_whole
 
 ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
 VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
@@ -47,7 +48,9 @@ Bytes = Callable[[Value], int]
 
 
 def profile(graph: Graph, bytes_of: Bytes) -> list[int]:
-    """Bytes a partition that are live while each node runs; weights are not counted."""
+    """Bytes a partition that are live while each node runs; weights are not counted, nor what is
+    fused away."""
+    fused = never_whole(graph)
     last = {v.id: len(graph.nodes) for v in graph.outputs}
     for i, node in enumerate(graph.nodes):
         for v in node.inputs:
@@ -57,7 +60,7 @@ def profile(graph: Graph, bytes_of: Bytes) -> list[int]:
     for i, node in enumerate(graph.nodes):
         moves = CORE_OPS[node.op].family is Family.MOVE and node.op not in ("concat", "pad")
         for v in node.outputs:
-            live[v.id] = 0 if moves else bytes_of(v)
+            live[v.id] = 0 if moves or v.id in fused else bytes_of(v)
         out.append(sum(live.values()))
         for vid in [k for k in live if last.get(k, -1) <= i]:
             del live[vid]

@@ -72,6 +72,19 @@ def group(
     return _ordered(groups)
 
 
+def never_whole(graph: Graph) -> set[int]:
+    """Values that only the group which makes them reads: they exist tile by tile."""
+    readers = graph.consumers()
+    kept = {v.id for v in graph.outputs}
+    found = set()
+    for members in group(graph):
+        mine = {id(n) for n in members.nodes}
+        for v in (v for n in members.nodes for v in n.outputs):
+            if v.id not in kept and all(id(r) in mine for r in readers.get(v.id, [])):
+                found.add(v.id)
+    return found
+
+
 def _followers(
     rest: tuple[Node, ...],
     anchor: Node,
