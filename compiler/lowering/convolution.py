@@ -12,13 +12,12 @@ from compiler.graph.attrs import integer, integers
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Term, contract
+from compiler.lowering.depthwise import depthwise
 from compiler.lowering.tap_packing import NONE, Packing, choose, flat, pack
 from compiler.lowering.weights import Behind, Shifted, packed_weights, transfer_span
 from compiler.lowering.window import padded_input
 from compiler.tiles.view import Factor, View
-from isa.alu import AluOp
 from isa.dtypes import DType
-from isa.kernel import Ap
 
 
 def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
@@ -116,7 +115,7 @@ def _grouped(
     """Block-diagonal weights; each block of outputs reads only its blocks of channels."""
     per_group, each = weights.shape[0] // groups, weights.shape[1]
     if per_group == each == 1:
-        _depthwise(lo, node, spec, behind, view, weights)
+        depthwise(lo, node, spec, behind, view, weights)
         return
     weights = _block_diagonal(weights, groups)
     shape, (outputs, channels) = node.output.shape, weights.shape[:2]
@@ -154,43 +153,6 @@ def _computed_weights(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> N
         factors = ((), side.factors[0], *ones, side.factors[1])
         terms.append(Term(replace(side, shape=shape, factors=factors), _tap(view, node, tap)))
     contract(lo, node.output.shape, 1, spec.block, terms, behind)
-
-
-def _depthwise(
-    lo: Lowering, node: Node, spec: Spec, behind: Behind, view: View, weights: Array
-) -> None:
-    """One channel a group: diagonal weights, made on chip from a column a tap.
-
-    diagonal[c, (t, o)] = identity[c, o] * w[c, t], so DRAM holds no zeros.
-    """
-    shape, channels = node.output.shape, weights.shape[0]
-    dtype, name = device_dtype(node.inputs[1].dtype), node.inputs[1].name
-    taps = list(itertools.product(*(range(n) for n in weights.shape[2:])))
-    moving = [_tap(view, node, tap) for tap in taps]
-    identity = lo.identity(dtype)
-    spatial = len(shape) - 2
-    for first in range(0, channels, spec.block):
-        size = min(spec.block, channels - first)
-        image = weights[first : first + size].reshape(size, -1).astype(np.float32)
-        columns = lo.constant_image(image, DType.FP32, name)
-        diagonal = lo.kernel.sbuf(size, len(taps) * size * dtype.size_bytes, f"{name}/diagonal")
-        source = Ap(identity.buffer, 0, size, 0, dtype, ((1, size),))
-        terms = []
-        for t, move in enumerate(moving):
-            out = Ap(diagonal, 0, size, t * size * dtype.size_bytes, dtype, ((1, size),))
-            column = Ap(columns, 0, size, 4 * t, DType.FP32, ((0, 1),))
-            lo.kernel.tensor_scalar(out, source, AluOp.MULTIPLY, column)
-            stationary = View(
-                diagonal,
-                dtype,
-                (1, size, *([1] * spatial), size),
-                ((), (Factor(size, 1),), *([()] * spatial), (Factor(size, 1, True),)),
-                0,
-                t * size,
-            )
-            terms.append(Term(stationary, _channels(move, first, size)))
-        here = (shape[0], size, *shape[2:])
-        contract(lo, here, 1, spec.block, terms, Shifted(behind, 1, first))
 
 
 def _channels(view: View, first: int, size: int) -> View:

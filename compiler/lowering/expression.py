@@ -59,10 +59,11 @@ class Op:
 
 @dataclass
 class Load:
-    """Busy time of the two elementwise engines so far: who gets the next instruction."""
+    """Busy seconds of the engines so far: who gets the next instruction."""
 
     act: float = 0.0
     dve: float = 0.0
+    pe: float = 0.0
 
 
 FUNCTIONS: dict[str, F] = {

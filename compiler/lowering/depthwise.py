@@ -1,0 +1,246 @@
+"""Depthwise convolution: one channel a group, so the array has nothing to sum but the taps.
+
+    y[c, i] = sum over taps t of w[c, t] * x[c, i + offset(t)]
+
+Two ways, and each tile goes the way that leaves the engines evenly loaded, by the specification's
+costs for n elements a partition and T taps:
+
+    array      T passes with a diagonal matrix of weights            PE T * n a 64 channels
+    elements   the T products side by side, then the sum of each row  ACT T * n, DVE T * n / 2, BF16
+
+The array is wasted (one row in 128 works for each column), yet it is there; the other way rounds
+each product to the storage type, and sums in FP32.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compiler.graph.attrs import integers
+from compiler.graph.graph import Array, Node
+from compiler.lowering.bias import without_bias
+from compiler.lowering.context import Lowering, Spec, device_dtype
+from compiler.lowering.contract import Box
+from compiler.lowering.weights import Behind
+from compiler.tiles.iterate import sliced, tiles
+from compiler.tiles.view import Factor, View
+from isa.activation.functions import ActivationFunction
+from isa.alu import AluOp
+from isa.dtypes import DType
+from isa.kernel import Ap, Buffer
+
+PRODUCTS_BYTES = 12 * 1024
+"""Bytes a partition of the products of one tile."""
+UNITS = 8
+"""A layer is cut into about so many tiles at least, so that the ways can share it."""
+
+
+@dataclass
+class _Shares:
+    """Cycles that the tiles of one layer have given each engine so far."""
+
+    pe: float = 0.0
+    act: float = 0.0
+    dve: float = 0.0
+
+
+def depthwise(
+    lo: Lowering, node: Node, spec: Spec, behind: Behind, view: View, weights: Array
+) -> None:
+    """y = conv(x, w) with one channel a group. `view` is the padded input [N, C, *S]."""
+    kernel = weights.shape[2:]
+    taps = [_tap(view, node, tap) for tap in itertools.product(*(range(n) for n in kernel))]
+    shape, shares = node.output.shape, _Shares()
+    for first in range(0, weights.shape[0], spec.block):
+        size = min(spec.block, weights.shape[0] - first)
+        block = _Block(lo, node, behind, weights[first : first + size], first, shares)
+        for box in _boxes((shape[0], *shape[2:]), block.elements(shape)):
+            where = [box[0], (first, size), *box[1:]]
+            block.tile([sliced(t, where) for t in taps], where)
+
+
+def _tap(view: View, node: Node, tap: tuple[int, ...]) -> View:
+    """The input seen from one kernel tap: dimensions [N, C, *spatial out]."""
+    strides, dilations = integers(node, "strides"), integers(node, "dilations")
+    shape, factors, offset = list(node.output.shape), list(view.factors), view.offset
+    for d, at in enumerate(tap):
+        step = next((f.stride for f in view.factors[d + 2] if f.extent > 1), 1)
+        offset += at * dilations[d] * step
+        factors[d + 2] = (Factor(shape[d + 2], step * strides[d]),)
+    return replace(view, shape=tuple(shape), factors=tuple(factors), offset=offset)
+
+
+def _boxes(extents: tuple[int, ...], limit: int) -> Iterator[Box]:
+    """Boxes of at most `limit` elements, cut in the outermost dimensions, in even shares."""
+    inner = math.prod(extents[1:])
+    if len(extents) == 1 or inner <= limit:
+        most = max(1, limit // inner)
+        share = -(-extents[0] // -(-extents[0] // most))
+        for at in range(0, extents[0], share):
+            yield [(at, min(share, extents[0] - at)), *((0, e) for e in extents[1:])]
+        return
+    for at in range(extents[0]):
+        for rest in _boxes(extents[1:], limit):
+            yield [(at, 1), *rest]
+
+
+class _Block:
+    """One block of channels: its weights on chip, made when first needed, and its tiles."""
+
+    def __init__(
+        self,
+        lo: Lowering,
+        node: Node,
+        behind: Behind,
+        weights: Array,
+        first: int,
+        shares: _Shares,
+    ) -> None:
+        self.lo, self.behind, self.shares = lo, behind, shares
+        self.weights = weights.reshape(weights.shape[0], -1).astype(np.float32)  # [C, T]
+        self.channels, self.taps = self.weights.shape
+        self.first = first
+        self.dtype, self.name = device_dtype(node.inputs[1].dtype), node.inputs[1].name
+        self.plain, self.bias = without_bias(behind.ready)
+        self.columns = lo.constant_image(self.weights, DType.FP32, self.name)
+        self.diagonal: Buffer | None = None
+        columns = lo.hw.pe_columns
+        self.pieces = [
+            (at, min(columns, self.channels - at)) for at in range(0, self.channels, columns)
+        ]
+
+    def elements(self, shape: tuple[int, ...]) -> int:
+        """How many elements a partition a tile has at most."""
+        total = shape[0] * math.prod(shape[2:])
+        fits = PRODUCTS_BYTES // (self.taps * self.dtype.size_bytes)
+        least = self.lo.hw.engine_min_interval
+        return max(1, min(self.lo.hw.pe_moving_max, fits, max(2 * least, -(-total // UNITS))))
+
+    def tile(self, taps: list[View], box: Box) -> None:
+        """One tile of the result, on the engines that it delays least."""
+        n = math.prod(size for _, size in box) // self.channels
+        array, elements = self._with_array(n), self._with_elements(n)
+        chosen = min((array, elements), key=lambda s: (max(s.pe, s.act, s.dve), s.pe))
+        self.shares.pe, self.shares.act, self.shares.dve = chosen.pe, chosen.act, chosen.dve
+        if chosen is array:
+            self._array(taps, box, n)
+        else:
+            self._elements(taps, box, n)
+
+    # --- costs -----------------------------------------------------------------------------------
+
+    def _with_array(self, n: int) -> _Shares:
+        """The shares if the array does the next tile; what follows goes to the idler engine."""
+        hw, s = self.lo.hw, self.shares
+        passes = hw.pe_fp32_passes if self.dtype is DType.FP32 else 1
+        work = self.taps * len(self.pieces) * passes * max(hw.pe_min_interval, n)
+        after = max(hw.engine_min_interval, n)
+        if s.act <= s.dve:
+            return _Shares(s.pe + work, s.act + after, s.dve)
+        return _Shares(s.pe + work, s.act, s.dve + after)
+
+    def _with_elements(self, n: int) -> _Shares:
+        """The shares if the scalar and vector engines do the next tile."""
+        hw, s = self.lo.hw, self.shares
+        products = self.taps * max(hw.engine_min_interval, n)
+        half = 2 if self.dtype is DType.BF16 else 1
+        sums = max(hw.engine_min_interval, -(-self.taps * n // half))
+        return _Shares(s.pe, s.act + products, s.dve + sums + max(hw.engine_min_interval, n))
+
+    # --- the array -------------------------------------------------------------------------------
+
+    def _array(self, taps: list[View], box: Box, n: int) -> None:
+        lo, hw = self.lo, self.lo.hw
+        self.diagonal = self.diagonal or self._diagonals()
+        buffer = lo.kernel.psum(self.channels, "product")
+        out = _dense(buffer, DType.FP32, box)
+        moving = []
+        for tap in taps:
+            ((_, (_, ap)),) = tiles([out, tap], hw.pe_moving_max)
+            moving.append(ap)
+        for at, size in self.pieces:
+            target = Ap(buffer, at, size, 0, DType.FP32, ((1, n),))
+            for t, ap in enumerate(moving):
+                offset = t * hw.pe_columns * self.dtype.size_bytes
+                diagonal = Ap(self.diagonal, at, size, offset, self.dtype, ((1, size),))
+                part = replace(ap, start=ap.start + at, partitions=size)
+                last = t == self.taps - 1
+                lo.kernel.matmul(target, diagonal, part, start=t == 0, stop=last)
+        lo.load.pe += self.taps * len(self.pieces) * n / hw.pe_clock_hz
+        self.behind(out, box)
+
+    def _diagonals(self) -> Buffer:
+        """diagonal[c, (t, o)] = identity[c, o] * w[c, t], so that DRAM holds no zeros."""
+        lo, columns = self.lo, self.lo.hw.pe_columns
+        identity = lo.identity(self.dtype)
+        size_bytes = self.dtype.size_bytes
+        made = lo.kernel.sbuf(
+            self.channels, self.taps * columns * size_bytes, f"{self.name}/diagonal"
+        )
+        for at, size in self.pieces:
+            source = Ap(identity.buffer, at, size, at * size_bytes, self.dtype, ((1, size),))
+            for t in range(self.taps):
+                out = Ap(made, at, size, t * columns * size_bytes, self.dtype, ((1, size),))
+                self._scaled(out, source, Ap(self.columns, at, size, 4 * t, DType.FP32, ((0, 1),)))
+        return made
+
+    def _scaled(self, out: Ap, source: Ap, column: Ap) -> None:
+        """out := source * column, on the engine that has less to do."""
+        lo, least = self.lo, self.lo.hw.engine_min_interval
+        if lo.load.act <= lo.load.dve:
+            lo.load.act += max(least, out.free) / lo.hw.act_clock_hz
+            lo.kernel.activation(out, source, ActivationFunction.COPY, column)
+        else:
+            lo.load.dve += max(least, out.free) / lo.hw.dve_clock_hz
+            lo.kernel.tensor_scalar(out, source, AluOp.MULTIPLY, column)
+
+    # --- the scalar and the vector engine --------------------------------------------------------
+
+    def _elements(self, taps: list[View], box: Box, n: int) -> None:
+        lo, hw, size_bytes = self.lo, self.lo.hw, self.dtype.size_bytes
+        products = lo.kernel.sbuf(self.channels, n * self.taps * size_bytes, "products")
+        frame = _dense(products, self.dtype, box, self.taps)
+        for t, tap in enumerate(taps):
+            column = Ap(self.columns, 0, self.channels, 4 * t, DType.FP32, ((0, 1),))
+            bias = self._bias_column(box) if t == 0 else None
+            for _, (out, ap) in tiles([replace(frame, offset=t), tap], n):
+                lo.kernel.activation(out, ap, ActivationFunction.COPY, column, bias)
+        lo.load.act += self.taps * max(hw.engine_min_interval, n) / hw.act_clock_hz
+        sums = lo.kernel.sbuf(self.channels, n * size_bytes, "sums")
+        lo.kernel.tensor_reduce(
+            Ap(sums, 0, self.channels, 0, self.dtype, ((1, n),)),
+            Ap(products, 0, self.channels, 0, self.dtype, ((self.taps, n), (1, self.taps))),
+            AluOp.ADD,
+            1,
+        )
+        half = 2 if self.dtype is DType.BF16 else 1
+        cycles = max(hw.engine_min_interval, -(-self.taps * n // half))
+        lo.load.dve += cycles / hw.dve_clock_hz
+        self.plain.emit(lo, box, _dense(sums, self.dtype, box), n)
+
+    def _bias_column(self, box: Box) -> Ap | None:
+        """The bias of these channels, which the first product takes with it."""
+        if self.bias is None:
+            return None
+        here = sliced(self.bias, [(0, 1) if d != 1 else b for d, b in enumerate(box)])
+        offset = here.offset * here.dtype.size_bytes
+        return Ap(here.buffer, here.start, self.channels, offset, here.dtype, ((0, 1),))
+
+
+def _dense(buffer: Buffer, dtype: DType, box: Box, step: int = 1) -> View:
+    """The tile of a box, row-major, its elements `step` apart; dimension 1 lies on partitions."""
+    factors: list[tuple[Factor, ...]] = [()] * len(box)
+    stride = step
+    for d in range(len(box) - 1, -1, -1):
+        size = box[d][1]
+        if d == 1:
+            factors[d] = (Factor(size, 1, True),)
+        else:
+            factors[d] = (Factor(size, stride),)
+            stride *= size
+    return View(buffer, dtype, tuple(size for _, size in box), tuple(factors))
