@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.graph.attrs import integer
 from compiler.graph.graph import Graph, Node
@@ -20,11 +20,13 @@ class Bound:
             inputs and outputs once.
         cycles: base-clock cycles: the larger of bytes over the DRAM rate that one core reaches and
             MACs over what the array does a PE cycle.
+        sbuf_cycles: the same for a core whose SBUF is finite: see `finite_sbuf`.
     """
 
     macs: int
     dram_bytes: int
     cycles: int
+    sbuf_cycles: int
 
 
 def node_macs(node: Node) -> int:
@@ -63,11 +65,51 @@ def compulsory_bytes(graph: Graph) -> int:
     return total + sum(v.size_bytes for v in (*graph.inputs, *graph.outputs))
 
 
+def finite_sbuf(graph: Graph, hw: Hardware) -> int:
+    """Base-clock cycles below which no order of the work comes, for SBUF holds only so much.
+
+    Before a node runs, all that it descends from has run; and of the constants that only it and
+    its descendants read, no more than SBUF's bytes can be there by then. So for every node the
+    time is at least that of its ancestors' MACs and of loading the rest of those constants. A
+    network with few weights in front and many behind (VGG) cannot hide one behind the other.
+    """
+    above: dict[int, int] = {}  # the ancestors of each node, and itself, as bits
+    of_value: dict[int, int] = {}
+    readers: dict[int, int] = {}  # the nodes that read each constant, as bits
+    macs = [node_macs(n) for n in graph.nodes]
+    for k, node in enumerate(graph.nodes):
+        above[k] = 1 << k
+        for value in node.inputs:
+            above[k] |= of_value.get(value.id, 0)
+            if value.id in graph.constants:
+                readers[value.id] = readers.get(value.id, 0) | 1 << k
+        for value in node.outputs:
+            of_value[value.id] = above[k]
+    heavy = [k for k, node in enumerate(graph.nodes) if macs[k]]
+    below = {k: sum(1 << j for j in above if above[j] >> k & 1) for k in heavy}
+    size = {v.id: v.size_bytes for v in graph.constant_values if v.id in readers}
+    held = hw.partitions * hw.sbuf_partition_bytes
+    most = 0
+    for k in heavy:
+        before = sum(macs[j] for j in heavy if j != k and above[k] >> j & 1)
+        behind = sum(s for v, s in size.items() if not readers[v] & ~below[k])
+        rest = max(0, behind - held)
+        most = max(most, _array_cycles(before, hw) + _dram_cycles(rest, hw))
+    return most
+
+
+def _array_cycles(macs: int, hw: Hardware) -> int:
+    return -(-macs * hw.base_clock_hz // (hw.macs_per_cycle * hw.pe_clock_hz))
+
+
+def _dram_cycles(size_bytes: int, hw: Hardware) -> int:
+    return -(-size_bytes * hw.base_clock_hz // hw.core_dram_bytes_per_s)
+
+
 def bound(graph: Graph, hw: Hardware) -> Bound:
     """The bound of a graph whose types are chosen."""
-    macs = sum(node_macs(n) for n in graph.nodes)
-    dram = compulsory_bytes(graph)
-    return _limit(macs, dram, hw)
+    limits = _limit(sum(node_macs(n) for n in graph.nodes), compulsory_bytes(graph), hw)
+    return replace(limits, sbuf_cycles=max(limits.cycles, finite_sbuf(graph, hw)))
 
 
 def without_traffic(limits: Bound, saved: int, hw: Hardware) -> Bound:
@@ -76,6 +118,5 @@ def without_traffic(limits: Bound, saved: int, hw: Hardware) -> Bound:
 
 
 def _limit(macs: int, dram: int, hw: Hardware) -> Bound:
-    memory = -(-dram * hw.base_clock_hz // hw.core_dram_bytes_per_s)
-    array = -(-macs * hw.base_clock_hz // (hw.macs_per_cycle * hw.pe_clock_hz))
-    return Bound(macs, dram, max(memory, array, 1))
+    cycles = max(_dram_cycles(dram, hw), _array_cycles(macs, hw), 1)
+    return Bound(macs, dram, cycles, cycles)

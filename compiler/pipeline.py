@@ -181,10 +181,17 @@ def _draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> _Draft
 def draft_of(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> _Draft:
     """Lower and plan a graph whose types are chosen. Raises CapacityError."""
     clock.step("tensorize")
-    lowered = lower(graph, hw, fuse="fuse-loops" not in options.without)
+    off = options.without
+    lowered = lower(
+        graph,
+        hw,
+        fuse="fuse-loops" not in off,
+        tensorize="tensorize" not in off,
+        resident="plan-memory" not in off,
+    )
     clock.step("schedule")
     wanted = ScheduleOptions(
-        reorder="schedule" not in options.without, prefetch="prefetch" not in options.without
+        reorder="schedule" not in off, prefetch=not {"prefetch", "plan-memory"} & off
     )
     if options.pin_weights:
         pinned, deps, planned = plan_pinned(lowered.program, hw, wanted)
@@ -244,6 +251,7 @@ def _report(
         "cycles": cycles,
         "time_s": timing.time_s,
         "bound_cycles": limits.cycles,
+        "bound_finite_sbuf_cycles": limits.sbuf_cycles,
         "bound_ratio": cycles / limits.cycles,
         "pe_utilization": limits.macs / (peak * max(1, cycles)),
         "macs": limits.macs,
