@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import ml_dtypes
 import numpy as np
 
@@ -19,7 +21,7 @@ def chain(*columns: int, rows: int = 1) -> Graph:
     """Products one behind the other: [rows, columns[0]] x [columns[0], columns[1]] x ..."""
     b = GraphBuilder("chain")
     value = b.input("x", (rows, columns[0]), BF16)
-    for k, (inner, outer) in enumerate(zip(columns, columns[1:], strict=False)):
+    for k, (inner, outer) in enumerate(itertools.pairwise(columns)):
         zeros = np.broadcast_to(np.zeros((), BF16), (inner, outer))
         value = b.emit("matmul", value, b.constant(zeros, name=f"w{k}"))
     b.output(value, "y")
