@@ -7,8 +7,10 @@
     result = systola.load("model.neff").run({"x": image})
     result.outputs["logits"], result.timing.cycles, result.report["pe_utilization"], result.trace
 
-The same on the command line: `systola --help`. Read `api.py` (Python), `cli.py` (command line),
-`accuracy.py` (compiled against FP32), `demo.py` (the main job on the built-in model).
+What the device cannot do runs on the host, and `model.report["host_ops"]` says why. The same on the
+command line: `systola --help`. Read `api.py` (Python), `models.py` and `sections.py` (what can be
+run), `cli.py` (command line), `accuracy.py` (compiled against FP32), `demo.py` (the main job on the
+built-in model).
 """
 
 from __future__ import annotations
@@ -16,10 +18,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from systola.api import CompiledModel, Model, Result, compile, load
+    from systola.api import (
+        CompiledModel,
+        CompiledSections,
+        Model,
+        Result,
+        SectionedModel,
+        SectionsResult,
+        compile,
+        load,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["CompiledModel", "Model", "Result", "__version__", "compile", "load"]
+__all__ = [
+    "CompiledModel", "CompiledSections", "Model", "Result", "SectionedModel", "SectionsResult",
+    "__version__", "compile", "load",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -22,8 +22,9 @@ from compiler.errors import UsageError
 from compiler.graph.evaluate import evaluate
 from compiler.graph.graph import Graph
 from compiler.graph.ops import CORE_OPS
-from systola.api import CompiledModel
-from systola.inputs import Array, complete_inputs
+from systola.inputs import Array
+from systola.models import CompiledModel
+from systola.sections import CompiledSections
 
 Progress = Callable[[str], None]
 _STEP = re.compile(rf"/(?:{'|'.join(CORE_OPS)})(?:\.\d+)?$")
@@ -108,7 +109,7 @@ def _over(value: float, scale: float) -> float:
 
 
 def measure(
-    compiled: CompiledModel,
+    compiled: CompiledModel | CompiledSections,
     model: str | Path | bytes | onnx.ModelProto,
     inputs: Mapping[str, ArrayLike],
     progress: Progress = lambda _: None,
@@ -119,23 +120,27 @@ def measure(
         MalformedError: an input does not fit.
         UsageError: SYS-U010, onnxruntime cannot run the model.
     """
-    whole, drawn = complete_inputs(compiled.inputs, inputs)
     progress("simulate")
-    result = compiled.run(whole)
+    result = compiled.run(inputs)
+    values = result.values
+    whole = {t.name: values[t.name] for t in compiled.inputs}
     progress("onnxruntime in FP32")
     wanted = {t.name for t in compiled.outputs}
-    names = _named_values(compiled.graph, model)
-    exact = fp32_values(model, whole, sorted(wanted | set(names)))
+    graphs = [section.graph for section in compiled.compiled_models]
+    names = [_named_values(graph, model) for graph in graphs]
+    exact = fp32_values(model, whole, sorted(wanted.union(*names)))
     outputs = [difference(n, found, exact[n]) for n, found in result.outputs.items()]
     progress("compare layers")
-    stored = evaluate(compiled.graph, _bound(compiled.graph, whole), intermediates=True)
-    layers = [
-        difference(n, stored[value], exact[n], op)
-        for n, (op, value) in names.items()
-        if stored[value].shape == exact[n].shape and exact[n].dtype.kind == "f"
-    ]
+    layers = []
+    for graph, named in zip(graphs, names, strict=True):
+        stored = evaluate(graph, _bound(graph, values), intermediates=True)
+        layers += [
+            difference(n, stored[value], exact[n], op)
+            for n, (op, value) in named.items()
+            if stored[value].shape == exact[n].shape and exact[n].dtype.kind == "f"
+        ]
     layers.sort(key=lambda e: (-e.relative_rms, e.name))
-    return Accuracy(outputs, layers, drawn, result.report)
+    return Accuracy(outputs, layers, result.drawn_inputs, result.report)
 
 
 def _bound(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, Array]:

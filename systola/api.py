@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import ArrayLike
+from typing import Any, Literal, overload
 
 import neff
-from compiler.graph.graph import Graph
 from compiler.options import Options
-from compiler.pipeline import Compiled, compile_model
+from compiler.partition import Partitioned, compile_any
 from isa.hardware import Hardware, load_target
-from neff.model import ModelTensor, Neff
-from simulator.recorder import record
-from simulator.runtime import Device, LoadedModel
-from simulator.timing import Timing
+from neff import Neff
 from systola import report as reports
-from systola.inputs import SEED, Array, complete_inputs
-from traces import Trace
+from systola.models import CompiledModel, Model, Result
+from systola.sections import CompiledSections, SectionedModel, SectionsResult
 
+__all__ = [
+    "CompiledModel", "CompiledSections", "Model", "Result", "SectionedModel", "SectionsResult",
+    "compile", "load", "silent",
+]  # fmt: skip
 Progress = Callable[[str], None]
 
 
@@ -31,105 +26,34 @@ def silent(_: str) -> None:
     """Progress that nobody wants to see."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run gave.
-
-    Attributes:
-        outputs: by the model's names, in the model's shapes and types.
-        timing: when each instruction ran.
-        report: the keys of `systola run --json`.
-        drawn_inputs: inputs that were not given, and so drawn from a fixed seed.
-    """
-
-    outputs: dict[str, Array]
-    timing: Timing
-    report: dict[str, Any]
-    drawn_inputs: tuple[str, ...]
-    _neff: Neff
-
-    @cached_property
-    def trace(self) -> Trace:
-        """The run as a trace, for `traces.save` and the plots."""
-        return record(self._neff.program, self.timing, name=self._neff.name, metadata=self.report)
+@overload
+def compile(
+    model: str | Path | bytes | Any,
+    *,
+    target: str = ...,
+    auto_cast: str = ...,
+    auto_cast_type: str = ...,
+    shapes: Mapping[str, Sequence[int]] | None = ...,
+    must_compile: Literal[True],
+    progress: Progress = ...,
+) -> CompiledModel: ...
 
 
-class Model:
-    """A compiled model that can be run.
-
-    Attributes:
-        neff: what a file holds.
-        hw: the machine that it runs on.
-        report: what the compiler said of it.
-    """
-
-    _proved = False
-
-    def __init__(self, model: Neff, hw: Hardware, report: Mapping[str, Any]) -> None:
-        self.neff, self.hw = model, hw
-        self.report: dict[str, Any] = dict(report)
-
-    @property
-    def inputs(self) -> tuple[ModelTensor, ...]:
-        """Name, type and shape of each input."""
-        return self.neff.inputs
-
-    @property
-    def outputs(self) -> tuple[ModelTensor, ...]:
-        """Name, type and shape of each output."""
-        return self.neff.outputs
-
-    def save(self, path: str | Path) -> None:
-        """Write a NEFF, whole or not at all. The same model gives the same bytes.
-
-        Raises:
-            SystolaError: SYS-F001, the file cannot be written.
-        """
-        neff.write(self.neff, path)
-
-    @cached_property
-    def _loaded(self) -> LoadedModel:
-        return Device(self.hw).load(self.neff, check=not self._proved)
-
-    def load(self) -> None:
-        """Verify the program and place it on the device; `run` does so when it is first called.
-
-        Raises:
-            IllegalError: the program is not sound.
-        """
-        assert self._loaded is not None
-
-    def run(self, inputs: Mapping[str, ArrayLike] | None = None, *, seed: int = SEED) -> Result:
-        """Run the model on a simulated core.
-
-        Args:
-            inputs: arrays by input name; what is missing is drawn from `seed`.
-        Raises:
-            MalformedError: SYS-R020 .. SYS-R024, an input does not fit the model.
-            IllegalError, TrapError: the program is not sound.
-        """
-        whole, drawn = complete_inputs(self.inputs, inputs or {}, seed)
-        loaded = self._loaded
-        begun = time.perf_counter()
-        done = loaded.run(whole)
-        took = time.perf_counter() - begun
-        report = reports.of_run(self.report, done.timing, took) | {"target": self.hw.name}
-        return Result(dict(done.outputs), done.timing, report, drawn, self.neff)
-
-
-class CompiledModel(Model):
-    """A model as the compiler left it: a `Model`, and the graph it was made from."""
-
-    _proved = True  # by the compiler's own last step
-
-    def __init__(self, compiled: Compiled, hw: Hardware) -> None:
-        super().__init__(compiled.neff, hw, reports.of_compilation(compiled.report))
-        self.compiled = compiled
-
-    @property
-    def graph(self) -> Graph:
-        """The graph that was lowered; its values keep the model's own tensor names."""
-        return self.compiled.graph
+@overload
+def compile(
+    model: str | Path | bytes | Any,
+    *,
+    target: str = ...,
+    auto_cast: str = ...,
+    auto_cast_type: str = ...,
+    shapes: Mapping[str, Sequence[int]] | None = ...,
+    must_compile: bool = ...,
+    minimum_segment_size: int = ...,
+    host_ops: Iterable[str] = ...,
+    host_nodes: Iterable[str] = ...,
+    host_dynamic: bool = ...,
+    progress: Progress = ...,
+) -> CompiledModel | CompiledSections: ...
 
 
 def compile(
@@ -139,8 +63,13 @@ def compile(
     auto_cast: str = Options.auto_cast,
     auto_cast_type: str = Options.auto_cast_type,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    must_compile: bool = False,
+    minimum_segment_size: int = Options.minimum_segment_size,
+    host_ops: Iterable[str] = (),
+    host_nodes: Iterable[str] = (),
+    host_dynamic: bool = False,
     progress: Progress = silent,
-) -> CompiledModel:
+) -> CompiledModel | CompiledSections:
     """Compile an ONNX model.
 
     Args:
@@ -149,15 +78,37 @@ def compile(
         auto_cast: what is computed in 16 bits: "all", "matmult" or "none".
         auto_cast_type: "bf16" or "fp16".
         shapes: a static shape for each input that leaves dimensions free.
+        must_compile: refuse a model that does not run wholly on the device.
+        minimum_segment_size: operations that a section of the device has at least, where there are
+            several.
+        host_ops: operators that are kept on the host; host_nodes: nodes, by name.
+        host_dynamic: leave to the host what has shapes that depend on data.
         progress: called with the name of each step.
+    Returns:
+        A `CompiledModel`, or `CompiledSections` where a part is on the host. Both are run and saved
+        alike; `compiled_models` are the sections on the device.
     Raises:
         SystolaError: with a stable `code`; see `isa.errors`.
     """
-    options = Options(target, auto_cast, auto_cast_type, dict(shapes or {}))
-    return CompiledModel(compile_model(model, options, progress), load_target(target))
+    options = Options(
+        target,
+        auto_cast,
+        auto_cast_type,
+        dict(shapes or {}),
+        must_compile=must_compile,
+        minimum_segment_size=minimum_segment_size,
+        host_ops=frozenset(host_ops),
+        host_nodes=frozenset(host_nodes),
+        host_dynamic=host_dynamic,
+    )
+    compiled = compile_any(model, options, progress)
+    hw = load_target(target)
+    if isinstance(compiled, Partitioned):
+        return CompiledSections(compiled, hw)
+    return CompiledModel(compiled, hw)
 
 
-def load(path: str | Path, *, target: str | None = None) -> Model:
+def load(path: str | Path, *, target: str | None = None) -> Model | SectionedModel:
     """A model from its NEFF.
 
     Args:
@@ -165,6 +116,15 @@ def load(path: str | Path, *, target: str | None = None) -> Model:
     Raises:
         MalformedError, IllegalError: the file is refused (`neff.read`), or its target is unknown.
     """
-    model = neff.read(path)
+    model = neff.read_model(path)
+    hw = load_target(target or model.target)
     kept = {**reports.of_file(model.metadata), "model": model.name, "target": model.target}
-    return Model(model, load_target(target or model.target), kept)
+    if isinstance(model, Neff):
+        return Model(model, hw, kept)
+    device = [_part(part, hw) for part in model.device]
+    return SectionedModel(model, hw, kept, device)
+
+
+def _part(model: Neff, hw: Hardware) -> Model:
+    kept = {**reports.of_file(model.metadata), "model": model.name, "target": model.target}
+    return Model(model, hw, kept)

@@ -85,7 +85,9 @@ def run(
     with (data / "digits_test.npz").open("rb") as file, np.load(file) as archive:
         images, labels = archive["x"], archive["y"]
     with warming():
-        model = compile(proto, target=target or DEFAULT_TARGET, progress=progress)
+        model = compile(
+            proto, target=target or DEFAULT_TARGET, must_compile=True, progress=progress
+        )
         progress("wait for the simulator's loops to be compiled")
     device, report = _classify(model, images, folder, progress)
     progress("onnxruntime in FP32")

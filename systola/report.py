@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,7 +35,18 @@ def of_file(metadata: Mapping[str, Any]) -> dict[str, Any]:
         kept[key] = value if fits else None
     if not isinstance(kept.get("notes"), list):
         kept.pop("notes", None)
+    for key, texts in (("host_ops", ("node", "op", "reason")), ("sections", ("on",))):
+        entries = kept.get(key)
+        if not isinstance(entries, list) or not all(_has_texts(e, texts) for e in entries):
+            kept[key] = None
+    for key in ("host_to_device_bytes", "device_to_host_bytes"):
+        if not isinstance(kept.get(key), int):
+            kept.pop(key, None)
     return kept
+
+
+def _has_texts(entry: object, keys: Sequence[str]) -> bool:
+    return isinstance(entry, Mapping) and all(isinstance(entry.get(k), str) for k in keys)
 
 
 def of_run(report: Mapping[str, Any], timing: Timing, simulate_s: float) -> dict[str, Any]:
@@ -60,6 +71,33 @@ def of_run(report: Mapping[str, Any], timing: Timing, simulate_s: float) -> dict
     return whole
 
 
+def of_sections(
+    report: Mapping[str, Any], timings: Sequence[Timing], simulate_s: float, host_s: float
+) -> dict[str, Any]:
+    """A run's report of a model in sections: the device's add up.
+
+    Args:
+        report: as in `of_run`.
+        simulate_s: wall seconds of function and time together; host_s: of the host's sections.
+    """
+    reads = sum(t.dram_read_bytes for t in timings)
+    writes = sum(t.dram_written_bytes for t in timings)
+    measured: dict[str, Any] = {
+        "cycles": sum(t.cycles for t in timings),
+        "time_s": sum(t.time_s for t in timings),
+        "dram_bytes": reads + writes,
+        "dram_read_bytes": reads,
+        "dram_written_bytes": writes,
+        "instructions": sum(len(t.program) for t in timings),
+        "simulate_s": simulate_s,
+        "host_s": host_s,
+    }
+    whole = {**dict.fromkeys(KEYS), **report, **measured}
+    if whole["bound_cycles"]:
+        whole["bound_ratio"] = whole["cycles"] / whole["bound_cycles"]
+    return whole
+
+
 def lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The report as (name, text), for people."""
     rows: list[tuple[str, str]] = [
@@ -80,12 +118,38 @@ def lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     add("SBUF reserved", "sbuf_peak_bytes", "{:,.2f} MiB", 2**-20)
     add("PSUM reserved", "psum_peak_bytes", "{:,.0f} KiB", 2**-10)
     add("instructions", "instructions", "{:,}")
-    if report.get("host_ops"):
-        rows.append(("on the host", ", ".join(str(op) for op in report["host_ops"])))
+    rows += _host(report)
     add("compiled in", "compile_s", "{:.2f} s")
     add("simulated in", "simulate_s", "{:.2f} s")
     rows += [("note", str(note)) for note in report.get("notes") or ()]
     return rows
+
+
+def _host(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What runs on the host: each operator with its reason, and what crosses."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for op in report.get("host_ops") or ():
+        groups.setdefault((str(op["op"]), str(op["reason"])), []).append(str(op["node"]))
+    if not groups:
+        return []
+    rows = []
+    for (op, reason), nodes in groups.items():
+        count = f"{len(nodes)} x {op}" if len(nodes) > 1 else f"{op} {nodes[0]!r}"
+        rows.append(("on the host", f"{count}: {reason}"))
+    rows.append(("on the device", _share(report)))
+    down, up = report.get("host_to_device_bytes"), report.get("device_to_host_bytes")
+    if down is not None and up is not None:
+        rows.append(("crossing", f"{down:,} bytes to the device, {up:,} back, a run"))
+    return rows
+
+
+def _share(report: Mapping[str, Any]) -> str:
+    sections = report.get("sections") or ()
+    device = sum(1 for s in sections if s["on"] == "device")
+    count = f"{device} section{'s' if device != 1 else ''}, {len(sections) - device} on the host"
+    if not report.get("macs") or report.get("macs_on_device") is None:
+        return count
+    return f"{100 * report['macs_on_device'] / report['macs']:.2f} % of the products; {count}"
 
 
 def _bound(report: Mapping[str, Any], rows: list[tuple[str, str]]) -> None:

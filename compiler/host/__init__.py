@@ -10,6 +10,6 @@ Codes   SYS-H001  neither of the two runs an operator       (at compile time)
 
 from compiler.host.choose import choose
 from compiler.host.engines import ENGINES, Feeds, Runner
-from compiler.host.sections import open_section
+from compiler.host.sections import Section, open_section
 
-__all__ = ["ENGINES", "Feeds", "Runner", "choose", "open_section"]
+__all__ = ["ENGINES", "Feeds", "Runner", "Section", "choose", "open_section"]

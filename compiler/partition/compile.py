@@ -118,7 +118,7 @@ class _Partition:
         graph = prepare_graph(simplify(probed.graph), self.options, self.clock)
         self.clock.step("partition")
         found = _calls_behind(unmapped(graph, self.hw), graph, probed)
-        if found or probed.host:
+        if (found or probed.host) and not self.options.must_compile:
             found = {**preferred(probed, {**probed.host, **found}), **found}
         return found
 

@@ -16,15 +16,28 @@ from systola.commands.options import (
     AutoCastType,
     Cast,
     CastType,
+    Cut,
+    HostDynamic,
+    HostNodes,
+    HostOps,
     Inputs,
     ModelFile,
+    MustCompile,
+    SegmentSize,
     Shapes,
     Target,
     shapes_of,
 )
 
 if TYPE_CHECKING:
-    from systola.api import CompiledModel, Model, Result
+    from systola.api import (
+        CompiledModel,
+        CompiledSections,
+        Model,
+        Result,
+        SectionedModel,
+        SectionsResult,
+    )
 
 
 def compile(
@@ -36,6 +49,11 @@ def compile(
     auto_cast: Cast = AutoCast.ALL,
     auto_cast_type: CastType = AutoCastType.BF16,
     shape: Shapes = None,
+    must_compile: MustCompile = False,
+    minimum_segment_size: SegmentSize = 2,
+    host_op: HostOps = None,
+    host_node: HostNodes = None,
+    host_dynamic: HostDynamic = False,
     report_file: Annotated[
         Path | None,
         typer.Option("--report", metavar="FILE.json", help="Write the report as JSON."),
@@ -43,7 +61,9 @@ def compile(
     json: AsJson = False,
 ) -> None:
     """Compile a model into a NEFF."""
-    compiled = _compiled(model, target, auto_cast, auto_cast_type, shape, json, to_run=False)
+    cut = Cut.of(must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
+    chosen = (target, auto_cast, auto_cast_type, shape)
+    compiled = _compiled(model, *chosen, cut, json, to_run=False)
     compiled.save(output)
     if report_file is not None:
         _write_json(compiled.report, report_file)
@@ -74,6 +94,11 @@ def run(
     auto_cast: Cast = AutoCast.ALL,
     auto_cast_type: CastType = AutoCastType.BF16,
     shape: Shapes = None,
+    must_compile: MustCompile = False,
+    minimum_segment_size: SegmentSize = 2,
+    host_op: HostOps = None,
+    host_node: HostNodes = None,
+    host_dynamic: HostDynamic = False,
     json: AsJson = False,
 ) -> None:
     """Run a model on the simulated device."""
@@ -83,14 +108,15 @@ def run(
     if trace is not None:
         require_writable(trace)
     given = {} if inputs is None else read_arrays(inputs)
-    loaded: Model
+    cut = Cut.of(must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
+    loaded: Model | SectionedModel
     if _is_neff(model):
         from systola.api import load
 
-        _require_no_options(auto_cast, auto_cast_type, shape)
+        _require_no_options(auto_cast, auto_cast_type, shape, cut)
         loaded = load(model, target=target)
     else:
-        loaded = _compiled(model, target, auto_cast, auto_cast_type, shape, json)
+        loaded = _compiled(model, target, auto_cast, auto_cast_type, shape, cut, json)
     with console.progress(json) as step:
         step("load and verify")
         loaded.load()
@@ -120,7 +146,7 @@ def accuracy(
     from systola.inputs import read_arrays
 
     given = {} if inputs is None else read_arrays(inputs)
-    compiled = _compiled(model, target, auto_cast, auto_cast_type, shape, json)
+    compiled = _compiled(model, target, auto_cast, auto_cast_type, shape, Cut(), json)
     with console.progress(json) as step:
         found = measure(compiled, model, given, step)
     if json:
@@ -165,9 +191,10 @@ def _compiled(
     auto_cast: AutoCast,
     auto_cast_type: AutoCastType,
     shape: list[str] | None,
+    cut: Cut,
     quiet: bool,
     to_run: bool = True,
-) -> CompiledModel:
+) -> CompiledModel | CompiledSections:
     shapes = shapes_of(shape)
     with console.progress(quiet) as step:
         step("starting")
@@ -182,6 +209,11 @@ def _compiled(
                 auto_cast=auto_cast.value,
                 auto_cast_type=auto_cast_type.value,
                 shapes=shapes,
+                must_compile=cut.must_compile,
+                minimum_segment_size=cut.minimum_segment_size,
+                host_ops=cut.host_ops,
+                host_nodes=cut.host_nodes,
+                host_dynamic=cut.host_dynamic,
                 progress=step,
             )
 
@@ -203,16 +235,18 @@ def _is_neff(path: Path) -> bool:
 
 
 def _require_no_options(
-    auto_cast: AutoCast, auto_cast_type: AutoCastType, shape: Sequence[str] | None
+    auto_cast: AutoCast, auto_cast_type: AutoCastType, shape: Sequence[str] | None, cut: Cut
 ) -> None:
     """A NEFF is compiled already."""
-    if auto_cast is not AutoCast.ALL or auto_cast_type is not AutoCastType.BF16 or shape:
+    plain = auto_cast is AutoCast.ALL and auto_cast_type is AutoCastType.BF16 and not shape
+    if not plain or cut != Cut():
         raise typer.BadParameter(
-            "a NEFF is compiled already: --auto-cast, --auto-cast-type and --shape are for models"
+            "a NEFF is compiled already: --auto-cast, --auto-cast-type, --shape and those of the "
+            "host are for models"
         )
 
 
-def _write_trace(result: Result, path: Path, step: Callable[[str], None]) -> None:
+def _write_trace(result: Result | SectionsResult, path: Path, step: Callable[[str], None]) -> None:
     from traces import save
 
     step("write the trace")
@@ -233,11 +267,11 @@ def _say_drawn(drawn: Sequence[str]) -> None:
         console.say(f"drawn from a fixed seed, for want of values: {', '.join(drawn)}")
 
 
-def _show_run(result: Result, as_json: bool, written: dict[str, Path | None]) -> None:
+def _show_run(
+    result: Result | SectionsResult, as_json: bool, written: dict[str, Path | None]
+) -> None:
     paths = {key: str(path) for key, path in written.items() if path is not None}
-    shown = {
-        name: {"shape": list(a.shape), "dtype": a.dtype.name} for name, a in result.outputs.items()
-    }
+    shown = {name: _described(a) for name, a in result.outputs.items()}
     if as_json:
         drawn = {"drawn_inputs": list(result.drawn_inputs)}
         console.emit({**result.report, **drawn, "output_tensors": shown, "files": paths})
@@ -245,3 +279,13 @@ def _show_run(result: Result, as_json: bool, written: dict[str, Path | None]) ->
     _say_drawn(result.drawn_inputs)
     tensors = [(f"output {name}", f"{t['dtype']} {t['shape']}") for name, t in shown.items()]
     console.show_pairs([*report.lines(result.report), *tensors, *paths.items()])
+
+
+def _described(value: Any) -> dict[str, Any]:
+    """An output's shape and type; of a sequence, its length."""
+    import numpy as np
+
+    if isinstance(value, list):
+        return {"shape": [len(value)], "dtype": "sequence"}
+    array = np.asarray(value)
+    return {"shape": list(array.shape), "dtype": array.dtype.name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,29 @@ class AutoCastType(StrEnum):
 
     BF16 = "bf16"
     FP16 = "fp16"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What was asked of the cut between device and host."""
+
+    must_compile: bool = False
+    minimum_segment_size: int = 2
+    host_ops: tuple[str, ...] = ()
+    host_nodes: tuple[str, ...] = ()
+    host_dynamic: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        must_compile: bool,
+        size: int,
+        ops: list[str] | None,
+        nodes: list[str] | None,
+        dynamic: bool,
+    ) -> Cut:
+        """From the options as the command line has them."""
+        return cls(must_compile, size, tuple(ops or ()), tuple(nodes or ()), dynamic)
 
 
 def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
@@ -64,6 +88,31 @@ Shapes = Annotated[
     typer.Option(
         "--shape", metavar="NAME=1,3,224,224", help="An input's static shape; may be repeated."
     ),
+]
+MustCompile = Annotated[
+    bool,
+    typer.Option("--must-compile", help="Refuse a model that does not run wholly on the device."),
+]
+SegmentSize = Annotated[
+    int,
+    typer.Option(
+        "--minimum-segment-size",
+        min=1,
+        metavar="N",
+        help="Operations that a section of the device has at least, where there are several.",
+    ),
+]
+HostOps = Annotated[
+    list[str] | None,
+    typer.Option("--host-op", metavar="OP", help="Keep an operator on the host; may be repeated."),
+]
+HostNodes = Annotated[
+    list[str] | None,
+    typer.Option("--host-node", metavar="NAME", help="Keep a node on the host; may be repeated."),
+]
+HostDynamic = Annotated[
+    bool,
+    typer.Option("--host-dynamic", help="Leave to the host what has shapes that depend on data."),
 ]
 Inputs = Annotated[
     Path | None,
