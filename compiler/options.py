@@ -8,6 +8,16 @@ from typing import Any
 
 from isa.hardware import DEFAULT_TARGET
 
+PASSES = {
+    "fuse-loops": "every node of the graph is a loop of its own, its result stored whole",
+    "tensorize": "a matmul takes one run of the moving operand, its innermost; taps are not packed",
+    "schedule": "program order; loads do not go ahead of their use either; one DMA queue of each kind",
+    "plan-memory": "what an operation makes goes to DRAM, each reader loads it; no prefetch either",
+    "prefetch": "loads do not go ahead of their use",
+    "stripe": "chains of layers are not cut into strips of rows",
+}
+"""The passes that can be left out, and what is done instead. The first four are the mission's."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -18,7 +28,7 @@ class Options:
         auto_cast: all, matmult or none (the ladder of neuron-facts 6.1).
         auto_cast_type: bf16 or fp16.
         shapes: static shapes for inputs that leave dimensions free, by input name.
-        without: names of passes to leave out (`pipeline.PASSES`).
+        without: names of passes to leave out (`PASSES`).
         pin_weights: keep in SBUF over all runs what weights there is room for.
         must_compile: refuse what cannot run wholly on the device.
         minimum_segment_size: operations that a section of the device has at least, where there are

@@ -45,7 +45,6 @@ class Request:
 def measured(request: Request, timeout_s: float = 1800) -> Row:
     """The row of a model, from a process that compiles just that."""
     path(request.name)  # made here, so that the child's memory is the compiler's
-    here = Path(__file__).parents[2]
     command = [sys.executable, "-m", "benchmarks.zoo.measure", json.dumps(asdict(request))]
     try:
         done = subprocess.run(

@@ -75,6 +75,7 @@ class Lowering:
     graph: Graph
     hw: Hardware
     kernel: Kernel
+    tensorize: bool = True  # see `lower`
     views: dict[int, View] = field(default_factory=dict)
     copies: dict[tuple[int, Spec], View] = field(default_factory=dict)
     wanted: dict[int, dict[Spec, float]] = field(default_factory=dict)

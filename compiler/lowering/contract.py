@@ -212,7 +212,7 @@ def _product(
 ) -> None:
     axes = _axes(steps, moved, shape)
     strides = [[f.stride for d in moved for f in _strides(s.moving, d, 1)] for s in steps]
-    taken, chunk = _chunks(axes, lo.hw.pe_moving_max)
+    taken, chunk = _chunks(axes if lo.tensorize else axes[-1:], lo.hw.pe_moving_max)
     outer = len(axes) - taken
     ranges = [
         range(0, a.extent, chunk if i == outer - 1 else 1) for i, a in enumerate(axes[:outer])

@@ -34,6 +34,7 @@ from compiler.lowering.refusals import refusals
 from compiler.lowering.scan import lower_cumsum
 from compiler.lowering.scatter import lower_scatter
 from compiler.lowering.sort import lower_arg, lower_topk
+from compiler.lowering.through_dram import ThroughDram
 from compiler.lowering.window import lower_window
 from compiler.tiles.iterate import legal_start
 from compiler.tiles.view import View
@@ -78,9 +79,15 @@ def unmapped(graph: Graph, hw: Hardware) -> list[tuple[Node, str]]:
     return refusals(graph, hw, frozenset((*VIEWS, *PLACED, *PRODUCTS)))
 
 
-def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
+def lower(
+    graph: Graph, hw: Hardware, fuse: bool = True, tensorize: bool = True, resident: bool = True
+) -> Lowered:
     """Lower a graph whose types are chosen.
 
+    Args:
+        fuse: elementwise nodes run on each tile behind their producer.
+        tensorize: products take whole blocks of the moving operand, and pack kernel taps.
+        resident: values stay in SBUF between operations; off, they go through DRAM.
     Raises:
         UnsupportedError: SYS-C101, naming every node without a mapping.
     """
@@ -94,7 +101,7 @@ def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
             at=graph.name,
             hint="remove these operations, or run them outside the compiled part",
         )
-    lo = Lowering(graph, hw, Kernel(hw))
+    lo = Lowering(graph, hw, Kernel(hw), tensorize=tensorize)
     wanted = wishes(graph)
     lo.wanted, lo.infinite = wanted, may_be_infinite(graph)
     lo.halos, lo.fills = _halos(graph)
@@ -103,14 +110,19 @@ def lower(graph: Graph, hw: Hardware, fuse: bool = True) -> Lowered:
     outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
     _keep_outside(lo, outputs, readers)
     lo.note_infinite(graph.inputs)
-    lo.parts = _parts(graph)
+    lo.parts = _parts(graph) if resident else {}
+    away = None if resident else ThroughDram(lo, {v.id: outputs[v.name] for v in graph.outputs})
     for members in group(graph, fuse):
         lo.kernel.set_layer(_layer(members.anchor))
+        if away is not None:
+            away.fetch(members.nodes)
         _lower_group(lo, members, wanted)
         lo.note_infinite(v for n in members.nodes for v in n.outputs)
         _store_finished(lo, members)
+        if away is not None:
+            away.store(members.nodes)
     for v in graph.outputs:
-        if v.id not in lo.outside:
+        if v.id not in lo.outside and (away is None or v.id not in away.stored):
             lo.kernel.set_layer(v.name)
             lo.dma(dense(outputs[v.name], device_dtype(v.dtype), v.shape), lo.views[v.id])
     return Lowered(share_out(lo.kernel.virtual(), hw), lo.constant_data, inputs, outputs)

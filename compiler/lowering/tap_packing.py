@@ -45,6 +45,8 @@ def choose(
         products: PE cycles that one tap takes over the whole layer.
         plane_bytes: bytes a partition of the image.
     """
+    if not lo.tensorize:
+        return NONE
     hw = lo.hw
     rate = hw.core_dram_bytes_per_s / hw.pe_clock_hz  # bytes a PE cycle by DMA
     start = hw.dma_start_ns * hw.pe_clock_hz / 1e9

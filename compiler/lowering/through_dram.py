@@ -1,0 +1,104 @@
+"""Without memory management: what an operation makes goes to DRAM, and each reader fetches it.
+
+Values lie in DRAM as they lay in SBUF, partition by partition, so that a transfer is as cheap as
+can be: what is measured against this is keeping values on chip, not the manner of the transfers.
+A view of a value (a reshape, a slice) needs no transfer of its own, and is fetched with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from compiler.graph.graph import Node, Value
+from compiler.lowering.context import Lowering, Spec, dense, device_dtype, lies_so
+from compiler.tiles.view import Factor, View, compact
+from isa.kernel import Buffer
+from isa.program import BufferKind
+
+
+@dataclass(frozen=True)
+class _Home:
+    """A value, where it lay when it was made, and where it is now."""
+
+    value: Value
+    lay: View
+    home: View
+
+
+@dataclass
+class ThroughDram:
+    """The values of one walk that are in DRAM, by the id of each buffer that holds a copy."""
+
+    lo: Lowering
+    outputs: dict[int, Buffer]  # by value id
+    homes: dict[int, _Home] = field(default_factory=dict)
+    stored: set[int] = field(default_factory=set)  # outputs of the graph that are at home
+
+    def fetch(self, nodes: Iterable[Node]) -> None:
+        """Load what a group of nodes reads, anew for each group."""
+        fresh: dict[int, View] = {}
+        for value in {v.id: v for n in nodes for v in n.inputs}.values():
+            view = self.lo.views.get(value.id)
+            if view is None or view.buffer.id not in self.homes:
+                continue
+            known = self.homes[view.buffer.id]
+            if view.buffer.id not in fresh:
+                fresh[view.buffer.id] = self._loaded(known)
+            made = fresh[view.buffer.id]
+            self.homes[made.buffer.id] = known
+            self.lo.views[value.id] = replace(view, buffer=made.buffer)
+            for key in [k for k in self.lo.copies if k[0] == value.id]:
+                del self.lo.copies[key]
+
+    def store(self, nodes: Iterable[Node]) -> None:
+        """Store what a group has made, and what of it the graph gives."""
+        for value in (v for n in nodes for v in n.outputs):
+            view = self.lo.views.get(value.id)
+            if view is None or not value.shape or view.replicated:
+                continue
+            if value.id in self.outputs:
+                self.lo.dma(dense(self.outputs[value.id], view.dtype, value.shape), view)
+                self.stored.add(value.id)
+            if view.buffer.id not in self.homes:
+                home = self._home(value, view)
+                self.lo.dma(home, view)
+                self.homes[view.buffer.id] = _Home(value, view, home)
+
+    def _home(self, value: Value, view: View) -> View:
+        """A tensor in DRAM whose dimensions follow each other as those of `view` do."""
+        factors, row = compact(view.factors)
+        spread = tuple(
+            tuple(Factor(f.extent, f.stride * row) if f.part else f for f in fs) for fs in factors
+        )
+        last = sum(f.stride * (f.extent - 1) for fs in spread for f in fs)
+        size = (last + 1) * view.dtype.size_bytes
+        buffer = self.lo.kernel.dram(
+            f"{value.name}/home", size, BufferKind.SCRATCH, view.dtype, (last + 1,)
+        )
+        return View(buffer, view.dtype, value.shape, spread)
+
+    def _loaded(self, known: _Home) -> View:
+        """A copy in SBUF that lies as the value did when it was made, padding included."""
+        lo, value, lay = self.lo, known.value, known.lay
+        halo = lo.haloed.get(value.id)
+        made = replace(lay, buffer=self._like(lay.buffer, value.name))
+        if halo and any(low or high for low, high in halo.values()):
+            spec = self._spec(lay)
+            assert spec is not None, "padding is given to values with one dimension on partitions"
+            dtype = device_dtype(value.dtype)
+            fill = lo.fills.get(value.id, 0.0)
+            made = lo.allocate(value.shape, dtype, spec, value.name, halo, fill)
+        if lay.buffer.id in lo.spoiling:
+            lo.spoiling.add(made.buffer.id)
+        lo.dma(made, known.home)
+        return made
+
+    def _like(self, buffer: Buffer, name: str) -> Buffer:
+        return self.lo.kernel.sbuf(buffer.partitions, buffer.size_bytes, name)
+
+    def _spec(self, lay: View) -> Spec | None:
+        blocks = [Spec(d, f.extent) for d, fs in enumerate(lay.factors) for f in fs if f.part] or [
+            Spec(d, 1) for d, e in enumerate(lay.shape) if e == 1
+        ]
+        return next((s for s in blocks if lies_so(lay, s)), None)
