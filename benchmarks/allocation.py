@@ -1,12 +1,13 @@
 """The memory solver: hard instances at their capacity, random ones to within 2 % of the bound.
 
-    python -m benchmarks.allocation [--instances FOLDER] [--large] [--json]
+    python -m benchmarks.allocation [--instances FOLDER] [--large] [--models MODEL.onnx ..] [--json]
 
 The hard instances are tables of lower, upper and size, named NAME.CAPACITY.csv; where no folder is
 given they are looked for in `shared/allocation` beside the project, or SYSTOLA_ALLOCATION. The
 random ones are drawn from fixed seeds: lives of a tenth of the time, ends anywhere, short lives of
 sizes over four orders, and a mix of long and short ones. Seconds are the best of three (of one from
-10,000 boxes on), compiled code warm.
+10,000 boxes on), compiled code warm. A model's boxes are the buffers that its compilation placed in
+SBUF (inf1, bytes a partition): there the question is how low they could have been placed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ import numpy as np
 from compiler.memory import Problem, Solution, minimise, problem, read_csv, solve
 from compiler.memory.bounds import lower_bound
 from compiler.memory.checker import sweep_faults
+from compiler.options import Options
+from compiler.pipeline import compile_model
 
 TOLERANCE = 0.02
 SEEDS = 5
@@ -117,6 +120,13 @@ def random(n: int, seeds: int) -> Iterator[Row]:
             yield measured(name, p, run, 3 if n <= 1000 else 1)
 
 
+def planned(model: Path) -> Row:
+    """The buffers of a compiled model, placed as low as can be."""
+    boxes = compile_model(model, Options()).plan.sbuf
+    p = Problem(boxes.start, boxes.end, boxes.size, boxes.align, boxes.q0, boxes.q1)
+    return measured(model.stem, p, partial(minimise, p, tolerance=0.0, budget=100_000), 1)
+
+
 def main() -> None:
     """Print the table."""
     default = Path(__file__).parents[2] / "shared" / "allocation"
@@ -125,6 +135,7 @@ def main() -> None:
         "--instances", type=Path, default=Path(os.environ.get("SYSTOLA_ALLOCATION", default))
     )
     parser.add_argument("--large", action="store_true", help="also 10,000 and 100,000 boxes")
+    parser.add_argument("--models", type=Path, nargs="*", default=[], help="ONNX files")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     minimise(problem([0, 1], [2, 3], [1, 1]))  # compiles, or loads what was compiled
@@ -138,6 +149,7 @@ def main() -> None:
         hard(options.instances),
         random(1000, SEEDS),
         *((random(10_000, 1), random(100_000, 1)) if options.large else ()),
+        map(planned, options.models),
     ):
         for row in source:
             rows.append(row)

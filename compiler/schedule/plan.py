@@ -94,6 +94,7 @@ class Plan:
         predicted_start: int64 [n], when it expects each to start.
         sbuf_peak_bytes: the most bytes a partition that are taken at once.
         psum_peak_banks: the most banks that are taken at once.
+        sbuf: the boxes of SBUF that were placed, in the order of their buffers' numbers.
         notes: what the planner had to give up, in sentences.
     """
 
@@ -104,6 +105,7 @@ class Plan:
     predicted_start: Ints
     sbuf_peak_bytes: int
     psum_peak_banks: int
+    sbuf: Problem
     notes: tuple[str, ...] = ()
 
     def apply(self, program: VirtualProgram) -> VirtualProgram:
@@ -191,16 +193,22 @@ def _lives(tables: Tables, state: State, used: Ints) -> tuple[Ints, Ints]:
     return taken, np.maximum(state.buffer[used, RELEASED], taken + 1)
 
 
+def _boxes(tables: Tables, state: State, used: Ints, align: Ints, capacity: int) -> Problem:
+    start, end = _lives(tables, state, used)
+    row = tables.buffer[used]
+    return Problem(start, end, row[:, SIZE], align[used], row[:, Q0], row[:, Q1], capacity)
+
+
+def _alignments(program: VirtualProgram) -> Ints:
+    return np.array([max(64, b.align) for b in program.buffers], np.int64)
+
+
 def _addresses(program: VirtualProgram, tables: Tables, state: State, hw: Hardware) -> Ints | None:
     address = np.zeros(len(program.buffers), np.int64)
-    align = np.array([max(64, b.align) for b in program.buffers], np.int64)
+    align = _alignments(program)
     for memory, capacity in enumerate((hw.sbuf_partition_bytes, hw.psum_partition_bytes)):
         used = _used(tables, state, memory)
-        start, end = _lives(tables, state, used)
-        row = tables.buffer[used]
-        found = solve(
-            Problem(start, end, row[:, SIZE], align[used], row[:, Q0], row[:, Q1], capacity)
-        )
+        found = solve(_boxes(tables, state, used, align, capacity))
         if found is None:
             return None
         address[used] = found
@@ -240,22 +248,18 @@ def _plan(
     order = np.lexsort((np.arange(len(program)), rank[units.unit]))
     on_queue = tables.unit[units.unit, LANE] >= FIRST_QUEUE
     queues = FIRST_QUEUE + state.unit[units.unit, QUEUE]
-    peaks = [_peak(tables, state, memory) for memory in (0, 1)]
+    sbuf, psum = (
+        _boxes(tables, state, _used(tables, state, memory), _alignments(program), capacity)
+        for memory, capacity in enumerate((hw.sbuf_partition_bytes, hw.psum_partition_bytes))
+    )
     return Plan(
         streams=np.where(on_queue, queues, program.streams).astype(np.int32),
         order=order.astype(np.int64),
         address=address,
         predicted_ticks=int(state.misc[LATEST]),
         predicted_start=state.unit[units.unit, START],
-        sbuf_peak_bytes=peaks[0],
-        psum_peak_banks=-(-peaks[1] // hw.psum_bank_bytes),
+        sbuf_peak_bytes=peak(sbuf),
+        psum_peak_banks=-(-peak(psum) // hw.psum_bank_bytes),
+        sbuf=sbuf,
         notes=notes,
     )
-
-
-def _peak(tables: Tables, state: State, memory: int) -> int:
-    """The most bytes of a partition that a memory holds at once."""
-    used = _used(tables, state, memory)
-    start, end = _lives(tables, state, used)
-    row = tables.buffer[used]
-    return peak(Problem(start, end, row[:, SIZE], start, row[:, Q0], row[:, Q1], 0))
