@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from isa.hardware import Hardware
 from isa.program import Program
+from simulator.explain import attribute
+from simulator.explain.summary import compact
 from simulator.timing import Timing, prepare, simulate
 
 
@@ -31,3 +33,13 @@ class Simulated:
     def timing(self, program: Program, hw: Hardware) -> Timing:
         """When everything happens."""
         return simulate(prepare(program, hw))
+
+    def explanation(
+        self, program: Program, timing: Timing, macs: int, dram_bytes: int
+    ) -> dict[str, Any]:
+        """Where the time went, as the report has it: idle causes, layers, what fills the bound.
+
+        Args:
+            macs, dram_bytes: what the model needs at least.
+        """
+        return compact(attribute(program, timing), macs, dram_bytes)

@@ -10,6 +10,7 @@ schedule    order and queues; needs every instruction                      (sche
 plan-memory addresses; needs the order, for a live range is a span of it   (schedule/)
 synchronize semaphores; last, it keeps the orders that the others made     (isa/kernel)
 verify      the program is sound, or this is a fault of ours
+explain     where the time goes, by cause and layer                        (simulator/explain/)
 """
 
 from __future__ import annotations
@@ -191,7 +192,9 @@ def draft_of(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> _Dra
     )
     clock.step("schedule")
     wanted = ScheduleOptions(
-        reorder="schedule" not in off, prefetch=not {"prefetch", "plan-memory"} & off
+        reorder="schedule" not in off,
+        prefetch=not {"prefetch", "plan-memory", "schedule"} & off,
+        queues=1 if "schedule" in off else None,
     )
     if options.pin_weights:
         pinned, deps, planned = plan_pinned(lowered.program, hw, wanted)
@@ -215,8 +218,11 @@ def _finished(
     _require_sound(program, hw)
     clock.step("time")
     timing = Simulated().timing(program, hw)
+    clock.step("explain")
+    explained = Simulated().explanation(program, timing, limits.macs, limits.dram_bytes)
     clock.stop()
     report = _report(draft.graph, program, planned, limits, timing, hw, clock)
+    report["explain"] = explained
     neff = _neff(draft.graph, draft.lowered, program, planned, hw, options, report)
     return Compiled(neff, draft.graph, program, planned, report)
 

@@ -42,7 +42,9 @@ def _idle(found: Attribution) -> tuple[Ints, Ints]:
     begin, end = line[:, AT], np.append(line[1:, AT], timing.total_ticks)
     following = np.searchsorted(timing.start[loads], begin, side="right")
     left = following < len(loads)
-    row = loads[np.minimum(following, len(loads) - 1)] if len(loads) else np.zeros(len(begin), int)
+    if not len(loads):
+        return np.full(len(begin), int(Cause.NOTHING_LEFT)), (end - begin) * line[:, IDLE_NOW]
+    row = loads[np.minimum(following, len(loads) - 1)]
     triggered = np.clip(np.where(left, timing.ready[row], begin), begin, end)
     before = np.where(left, triggered - begin, 0) * line[:, IDLE_NOW]
     after = (end - begin) * line[:, IDLE_NOW] - before
