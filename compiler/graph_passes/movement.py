@@ -24,6 +24,33 @@ def merge_reshapes(m: Match) -> Value | None:
     return None if inner is None else m.reshape(inner.inputs[0], m.attrs["shape"])
 
 
+@rule_for(RULES, "reshape")
+def channel_shuffle(m: Match) -> Value | None:
+    """reshape(transpose(reshape(x, .. g, c ..), swapped), its shape) = gather(x, constants)
+
+    Of a dimension that others follow: it may lie on partitions, where a gather can be a product.
+    """
+    turned = m.behind(m[0], "transpose")
+    split = m.behind(turned.inputs[0], "reshape") if turned is not None else None
+    if turned is None or split is None or split.inputs[0].shape != m.attrs["shape"]:
+        return None
+    x, perm = split.inputs[0], turned.attrs["perm"]
+    assert isinstance(perm, tuple)
+    parts, rank = split.output.shape, len(x.shape)
+    moved = [i for i, p in enumerate(perm) if p != i]
+    if len(parts) != rank + 1 or len(moved) != 2 or moved[1] != moved[0] + 1:
+        return None
+    axis = moved[0]
+    if axis >= rank - 1 or x.shape != (
+        *parts[:axis],
+        parts[axis] * parts[axis + 1],
+        *parts[axis + 2 :],
+    ):
+        return None
+    order = np.arange(x.shape[axis]).reshape(parts[axis], parts[axis + 1]).T.reshape(-1)
+    return m.emit("gather", x, m.constant(order, np.dtype(np.int64)), axis=axis)
+
+
 @rule_for(RULES, "transpose")
 def merge_transposes(m: Match) -> Value | None:
     """transpose(transpose(x, p), q) = transpose(x, p[q]); the identity drops"""

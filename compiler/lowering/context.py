@@ -92,6 +92,7 @@ class Lowering:
     load: Load = field(default_factory=Load)
     _identity: dict[DType, View] = field(default_factory=dict)
     _ones: dict[tuple[DType, float], View] = field(default_factory=dict)
+    _wide: dict[tuple[DType, int, int], Buffer] = field(default_factory=dict)
 
     # --- buffers ---------------------------------------------------------------------------------
 
@@ -283,6 +284,20 @@ class Lowering:
             factors = ((Factor(PARTITIONS, 1, True),), (Factor(PARTITIONS, 1),))
             self._identity[dtype] = View(buffer, dtype, (PARTITIONS, PARTITIONS), factors)
         return self._identity[dtype]
+
+    def wide_identity(self, dtype: DType, first: int, width: int) -> Buffer:
+        """[128, width], zero but for the identity from column `first` on."""
+        key = (dtype, first, width)
+        if key not in self._wide:
+            buffer = self.kernel.sbuf(PARTITIONS, width * dtype.size_bytes, "wide identity")
+            whole = Ap(buffer, 0, PARTITIONS, 0, dtype, ((1, width),))
+            self.kernel.memset(whole, 0.0)
+            narrow = self.identity(dtype).buffer
+            run = ((1, PARTITIONS),)
+            at = Ap(buffer, 0, PARTITIONS, first * dtype.size_bytes, dtype, run)
+            self.engine_copy(at, Ap(narrow, 0, PARTITIONS, 0, dtype, run))
+            self._wide[key] = buffer
+        return self._wide[key]
 
     def filled(self, dtype: DType, value: float) -> View:
         """A matrix [128, 128] of one value, rows on partitions."""

@@ -21,6 +21,7 @@ from compiler.lowering.context import PARTITIONS, Lowering, Spec, dense, device_
 from compiler.lowering.contract import Term, contract
 from compiler.lowering.elementwise import plan
 from compiler.lowering.rows import empty_along, free_along
+from compiler.lowering.select import select_on_array
 from compiler.lowering.weights import Behind, packed_weights
 from compiler.tiles.iterate import tiles
 from compiler.tiles.view import Factor, View
@@ -70,6 +71,8 @@ def _constant_indices(lo: Lowering, node: Node) -> None:
     shape = (*value.shape[:axis], len(flat), *value.shape[axis + 1 :])
     runs = _runs(flat)
     src = lo.views[value.id]
+    if axis in src.part_dims() and len(runs) > FEW and select_on_array(lo, node, flat):
+        return
     cut = [src.slice(axis, first, size, step) for _, first, size, step in runs]
     if None in cut or (axis in src.part_dims() and len(runs) > FEW):
         src = free_along(lo, value, axis)

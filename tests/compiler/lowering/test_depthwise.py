@@ -1,0 +1,74 @@
+"""Depthwise convolutions and channel shuffles give what the graph means, on every engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compiler.graph.builder import GraphBuilder
+from compiler.graph.graph import FP32, Graph
+from compiler.graph_passes import simplify
+from isa.memory import Engine
+from tests.compiler.device_run import compiled, error_on_device
+
+
+def layer(
+    channels: int, size: int, kernel: int, stride: int, batch: int = 1, dilation: int = 1
+) -> Graph:
+    """y = relu(conv(x, w) + bias), one channel a group, padded to keep the middle."""
+    rng = np.random.default_rng(channels)
+    b = GraphBuilder("depthwise")
+    x = b.input("x", (batch, channels, size, size), FP32)
+    w = b.constant(rng.standard_normal((channels, 1, kernel, kernel)).astype(np.float32))
+    pad = (kernel - 1) * dilation // 2
+    y = b.emit(
+        "conv",
+        x,
+        w,
+        strides=(stride, stride),
+        dilations=(dilation, dilation),
+        pads=((pad, pad), (pad, pad)),
+        groups=channels,
+    )
+    bias = b.constant(rng.standard_normal((1, channels, 1, 1)).astype(np.float32))
+    b.output(b.emit("relu", b.emit("add", y, bias)), "y")
+    return b.finish()
+
+
+def image(graph: Graph) -> dict[str, np.ndarray]:
+    shape = graph.inputs[0].shape
+    return {"x": np.random.default_rng(1).standard_normal(shape).astype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(136, 14, 3, 1), (24, 9, 3, 2, 2), (200, 7, 7, 1), (64, 40, 5, 1), (40, 12, 3, 1, 1, 2)],
+)
+def test_a_depthwise_layer_is_exact_to_rounding(shape: tuple[int, ...]) -> None:
+    graph = layer(*shape)
+    assert error_on_device(graph, image(graph)) < 1e-5
+    assert error_on_device(graph, image(graph), auto_cast="all") < 2e-2
+
+
+def test_a_depthwise_layer_keeps_all_three_engines_busy() -> None:
+    made = compiled(layer(128, 56, 3, 1), auto_cast="all")
+    busy = [len(made.program.streams[e]) for e in (Engine.TENSOR, Engine.SCALAR, Engine.VECTOR)]
+    assert min(busy) > 5
+
+
+def shuffle(channels: int, groups: int) -> Graph:
+    """y = the channels of relu(x), those of the groups in turn."""
+    b = GraphBuilder("shuffle")
+    x = b.emit("relu", b.emit("exp", b.input("x", (1, channels, 6, 5), FP32)))
+    split = b.emit("reshape", x, shape=(1, groups, channels // groups, 6, 5))
+    turned = b.emit("transpose", split, perm=(0, 2, 1, 3, 4))
+    back = b.emit("reshape", turned, shape=(1, channels, 6, 5))
+    b.output(b.emit("mul", back, b.constant(np.float32(2))), "y")
+    return b.finish()
+
+
+@pytest.mark.parametrize("case", [(136, 4), (112, 4), (96, 3), (272, 8), (320, 2)])
+def test_a_channel_shuffle_is_one_gather_and_exact(case: tuple[int, int]) -> None:
+    graph = shuffle(*case)
+    assert "transpose" not in [n.op for n in simplify(graph).nodes]
+    assert error_on_device(graph, image(graph)) < 1e-6
