@@ -11,7 +11,7 @@ from isa.hardware import DEFAULT_TARGET
 PASSES = {
     "fuse-loops": "every node of the graph is a loop of its own, its result stored whole",
     "tensorize": "a matmul takes one run of the moving operand, its innermost; taps are not packed",
-    "schedule": "program order; loads do not go ahead of their use either; one DMA queue of each kind",
+    "schedule": "program order, loads too; one DMA queue",
     "plan-memory": "what an operation makes goes to DRAM, each reader loads it; no prefetch either",
     "prefetch": "loads do not go ahead of their use",
     "stripe": "chains of layers are not cut into strips of rows",
@@ -29,6 +29,7 @@ class Options:
         auto_cast_type: bf16 or fp16.
         shapes: static shapes for inputs that leave dimensions free, by input name.
         without: names of passes to leave out (`PASSES`).
+        pipeline_cores: cores that the model is cut over; 1 cuts nothing.
         pin_weights: keep in SBUF over all runs what weights there is room for.
         must_compile: refuse what cannot run wholly on the device.
         minimum_segment_size: operations that a section of the device has at least, where there are
@@ -42,6 +43,7 @@ class Options:
     auto_cast_type: str = "bf16"
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
+    pipeline_cores: int = 1
     pin_weights: bool = False
     must_compile: bool = False
     minimum_segment_size: int = 2
@@ -57,6 +59,7 @@ class Options:
             "shapes": {k: list(map(int, v)) for k, v in self.shapes.items()},
             "without": sorted(self.without),
             **({"pin_weights": True} if self.pin_weights else {}),
+            **({"pipeline_cores": self.pipeline_cores} if self.pipeline_cores > 1 else {}),
             **self._of_the_host(),
         }
 

@@ -33,6 +33,7 @@ from compiler.graph_passes import auto_cast, simplify
 from compiler.graph_passes.auto_cast import Rounded
 from compiler.graph_passes.sink_casts import sink_casts
 from compiler.graph_passes.stripe import stripe_everywhere
+from compiler.lowering.hand_over import HandOver
 from compiler.lowering.layout import bytes_a_partition
 from compiler.lowering.lower import Lowered, lower
 from compiler.multicore.pin import Pinned, plan_pinned
@@ -118,7 +119,7 @@ def prepare_graph(graph: Graph, options: Options, clock: Clock) -> Graph:
     return sink_casts(auto_cast(graph, options.auto_cast, options.auto_cast_type, kept))
 
 
-def _attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
+def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
     """The graph as it is where it may fit, then in ever finer strips."""
     item = 2 if options.auto_cast == "all" else 4
     budget = hw.sbuf_partition_bytes
@@ -140,7 +141,7 @@ def _attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
 
 
 @dataclass(frozen=True)
-class _Draft:
+class Draft:
     """A graph lowered and planned, not yet made into a program."""
 
     graph: Graph
@@ -155,9 +156,9 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
     """Compile an imported graph. Raises as `compile_model`."""
     clock.step("simplify")
     graph = simplify(graph)
-    best: _Draft | None = None
+    best: Draft | None = None
     refused: CapacityError | None = None
-    for attempt in _attempts(graph, hw, options):
+    for attempt in attempts(graph, hw, options):
         try:
             draft = _draft(attempt, hw, options, clock)
         except CapacityError as error:
@@ -172,15 +173,17 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
         assert refused is not None, "there is at least one attempt"
         raise refused
     limits = bound(prepare_graph(graph, options, clock), hw)
-    return _finished(best, hw, options, clock, limits)
+    return finished(best, hw, options, clock, limits)
 
 
-def _draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> _Draft:
+def _draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Draft:
     return draft_of(prepare_graph(graph, options, clock), hw, options, clock)
 
 
-def draft_of(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> _Draft:
-    """Lower and plan a graph whose types are chosen. Raises CapacityError."""
+def draft_of(
+    graph: Graph, hw: Hardware, options: Options, clock: Clock, over: HandOver | None = None
+) -> Draft:
+    """Lower and plan a graph whose types are chosen. `over` as in `lower`. Raises CapacityError."""
     clock.step("tensorize")
     off = options.without
     lowered = lower(
@@ -189,6 +192,7 @@ def draft_of(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> _Dra
         fuse="fuse-loops" not in off,
         tensorize="tensorize" not in off,
         resident="plan-memory" not in off,
+        over=over,
     )
     clock.step("schedule")
     wanted = ScheduleOptions(
@@ -198,15 +202,16 @@ def draft_of(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> _Dra
     )
     if options.pin_weights:
         pinned, deps, planned = plan_pinned(lowered.program, hw, wanted)
-        return _Draft(graph, lowered, pinned.run, deps, planned, pinned)
+        return Draft(graph, lowered, pinned.run, deps, planned, pinned)
     deps = dependencies(lowered.program)
     planned = plan(lowered.program, deps, hw, wanted)
-    return _Draft(graph, lowered, lowered.program, deps, planned)
+    return Draft(graph, lowered, lowered.program, deps, planned)
 
 
-def _finished(
-    draft: _Draft, hw: Hardware, options: Options, clock: Clock, limits: Bound
+def finished(
+    draft: Draft, hw: Hardware, options: Options, clock: Clock, limits: Bound
 ) -> Compiled:
+    """The program of a draft, proved, timed, with its NEFF. Raises VerifyError."""
     planned = draft.planned
     clock.step("synchronize")
     placed = planned.apply(draft.program)
@@ -222,6 +227,9 @@ def _finished(
     explained = Simulated().explanation(program, timing, limits.macs, limits.dram_bytes)
     clock.stop()
     report = _report(draft.graph, program, planned, limits, timing, hw, clock)
+    if draft.pinned is not None:
+        kept = draft.pinned.constant_bytes
+        report |= {"pinned_bytes": kept, "streamed_bytes": draft.pinned.total_bytes - kept}
     report["explain"] = explained
     neff = _neff(draft.graph, draft.lowered, program, planned, hw, options, report)
     return Compiled(neff, draft.graph, program, planned, report)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import Lowering, Spec, dense, device_dtype, lies_so
-from compiler.tiles.view import Factor, View, compact
+from compiler.tiles.view import Factor, View
 from isa.kernel import Buffer
 from isa.program import BufferKind
 
@@ -67,16 +67,18 @@ class ThroughDram:
 
     def _home(self, value: Value, view: View) -> View:
         """A tensor in DRAM whose dimensions follow each other as those of `view` do."""
-        factors, row = compact(view.factors)
-        spread = tuple(
-            tuple(Factor(f.extent, f.stride * row) if f.part else f for f in fs) for fs in factors
-        )
-        last = sum(f.stride * (f.extent - 1) for fs in spread for f in fs)
-        size = (last + 1) * view.dtype.size_bytes
-        buffer = self.lo.kernel.dram(
-            f"{value.name}/home", size, BufferKind.SCRATCH, view.dtype, (last + 1,)
-        )
-        return View(buffer, view.dtype, value.shape, spread)
+        places = [(d, i) for d, fs in enumerate(view.factors) for i in range(len(fs))]
+        places.sort(key=lambda at: _inside_out(view.factors[at[0]][at[1]]))
+        made = [list(fs) for fs in view.factors]
+        stride = 1
+        for d, i in places:
+            extent = view.factors[d][i].extent
+            made[d][i] = Factor(extent, stride)
+            stride *= extent
+        size = stride * view.dtype.size_bytes
+        name = f"{value.name}/home"
+        buffer = self.lo.kernel.dram(name, size, BufferKind.SCRATCH, view.dtype, (stride,))
+        return View(buffer, view.dtype, value.shape, tuple(tuple(fs) for fs in made))
 
     def _loaded(self, known: _Home) -> View:
         """A copy in SBUF that lies as the value did when it was made, padding included."""
@@ -102,3 +104,8 @@ class ThroughDram:
             Spec(d, 1) for d, e in enumerate(lay.shape) if e == 1
         ]
         return next((s for s in blocks if lies_so(lay, s)), None)
+
+
+def _inside_out(factor: Factor) -> tuple[bool, int]:
+    """Bytes of a partition before partitions, near before far."""
+    return factor.part, abs(factor.stride)

@@ -69,6 +69,7 @@ class ScheduleOptions:
     Attributes:
         reorder: run instructions ahead of program order where that fills an engine.
         prefetch: load ahead of the first use.
+        queues: DMA queues to use; all that the target has where None.
         window: units of program order within which it reorders.
         prefetch_share: part of SBUF that loads far ahead of their use may fill.
         rooms: parts of the memories that may be used for going ahead. Small programs take the one
@@ -77,6 +78,7 @@ class ScheduleOptions:
 
     reorder: bool = True
     prefetch: bool = True
+    queues: int | None = None
     window: int = 4096
     prefetch_share: float = 0.9
     rooms: tuple[float, ...] = (1.0, 0.95, 0.9, 0.8, 0.65, 0.4, 0.0)
@@ -137,7 +139,11 @@ def plan(
         near=NEAR if options.prefetch else 0,
     )
     start = partial(
-        start_state, waits=units.waits, demand=demand, machine=machine, queues=hw.dma_queues
+        start_state,
+        waits=units.waits,
+        demand=demand,
+        machine=machine,
+        queues=options.queues or hw.dma_queues,
     )
     notes: tuple[str, ...] = ()
     for room, state in _schedules(tables, start, machine, options, hw):
