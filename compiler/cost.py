@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from isa.hardware import Hardware
 from isa.program import Program
+from neff.model import Neff
+from simulator.chips import Throughput, link_ticks, simulate_chips
 from simulator.explain import attribute
 from simulator.explain.summary import compact
 from simulator.timing import Timing, prepare, simulate
@@ -33,6 +35,11 @@ class Simulated:
     def timing(self, program: Program, hw: Hardware) -> Timing:
         """When everything happens."""
         return simulate(prepare(program, hw))
+
+    def pipeline(self, model: Neff, hw: Hardware) -> Throughput:
+        """The sections of a model at work together, each on an item of its own."""
+        programs = [prepare(section.program, hw) for section in model.sections]
+        return Throughput(simulate_chips(programs, hw), link_ticks(model, hw))
 
     def explanation(
         self, program: Program, timing: Timing, macs: int, dram_bytes: int

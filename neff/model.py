@@ -73,7 +73,8 @@ class Section:
 
 @dataclass(frozen=True)
 class Link:
-    """Bytes handed on between sections: what one leaves in an output buffer is another's input.
+    """Bytes handed on between sections: what one leaves in an output buffer, or was given in an
+    input buffer, is another's input.
 
     `source` and `target` are (section, buffer); a source comes before its target.
     """

@@ -178,14 +178,14 @@ def _check_links(neff: Neff) -> None:
     for number, link in enumerate(neff.links):
         at = f"link {number}"
         ends = []
-        for (section, name), kind in (
-            (link.source, BufferKind.OUTPUT),
-            (link.target, BufferKind.INPUT),
+        for (section, name), kinds in (
+            (link.source, (BufferKind.OUTPUT, BufferKind.INPUT)),
+            (link.target, (BufferKind.INPUT,)),
         ):
             buffer = buffers[section].get(name) if 0 <= section < len(buffers) else None
-            if buffer is None or buffer.kind is not kind:
+            if buffer is None or buffer.kind not in kinds:
                 found = f"section {section}, {name[:60]!r}"
-                message = f"a link leads from an output to an input; this is no {kind.value}"
+                message = "a link leads from an output or an input to an input"
                 raise _wrong("SYS-N036", message, found, at)
             ends.append((buffer.size_bytes, buffer.dtype))
         if link.source[0] >= link.target[0] or ends[0] != ends[1]:

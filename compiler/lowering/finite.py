@@ -8,6 +8,8 @@ contraction makes counts as finite: if it is not, the model has overflowed.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numba import njit
 
@@ -26,9 +28,9 @@ _BITS = {FP32: 0x7F800000, BF16: 0x7F80, FP16: 0x7C00}  # infinity
 CONTRACTIONS = frozenset({"matmul", "conv", "conv_transpose"})
 
 
-def may_be_infinite(graph: Graph) -> set[int]:
-    """Ids of the values that may hold infinities or NaN."""
-    found = {v.id for v in graph.inputs if is_float(v.dtype)}
+def may_be_infinite(graph: Graph, trusted: Collection[str] = ()) -> set[int]:
+    """Ids of the values that may hold infinities or NaN; `trusted` are inputs that do not."""
+    found = {v.id for v in graph.inputs if is_float(v.dtype) and v.name not in trusted}
     signs: dict[int, int] = {}
     for value in graph.constant_values:
         finite, signs[value.id] = _known(graph.constants[value.id])

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import UnsupportedError
 from compiler.graph.attrs import integer, pairs
 from compiler.graph.graph import Graph, Node, Value
 from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
 from compiler.lowering.elementwise import STAGED, lower_group
 from compiler.lowering.finite import may_be_infinite
 from compiler.lowering.groups import Group, group, is_elementwise
+from compiler.lowering.hand_over import Handed, HandOver, hand_on, receive, row_major
 from compiler.lowering.index import lower_gather
 from compiler.lowering.layout import Wishes, best, wishes
 from compiler.lowering.movement import (
@@ -30,7 +30,7 @@ from compiler.lowering.movement import (
 )
 from compiler.lowering.products import lower_product
 from compiler.lowering.reduce import lower_reduce
-from compiler.lowering.refusals import refusals
+from compiler.lowering.refusals import RefusedError, refusals
 from compiler.lowering.scan import lower_cumsum
 from compiler.lowering.scatter import lower_scatter
 from compiler.lowering.sort import lower_arg, lower_topk
@@ -66,12 +66,14 @@ PRODUCTS = ("matmul", "conv", "conv_transpose")
 
 @dataclass(frozen=True)
 class Lowered:
-    """What lowering leaves: instructions, constants, and where inputs and outputs lie in DRAM."""
+    """What lowering leaves: instructions, constants, where inputs and outputs lie in DRAM, and in
+    which order the outputs that are handed on."""
 
     program: VirtualProgram
     constants: Mapping[int, NDArray[np.uint8]]
     inputs: dict[str, Buffer]
     outputs: dict[str, Buffer]
+    handed: dict[str, Handed] = field(default_factory=dict)
 
 
 def unmapped(graph: Graph, hw: Hardware) -> list[tuple[Node, str]]:
@@ -80,7 +82,12 @@ def unmapped(graph: Graph, hw: Hardware) -> list[tuple[Node, str]]:
 
 
 def lower(
-    graph: Graph, hw: Hardware, fuse: bool = True, tensorize: bool = True, resident: bool = True
+    graph: Graph,
+    hw: Hardware,
+    fuse: bool = True,
+    tensorize: bool = True,
+    resident: bool = True,
+    over: HandOver | None = None,
 ) -> Lowered:
     """Lower a graph whose types are chosen.
 
@@ -88,25 +95,29 @@ def lower(
         fuse: elementwise nodes run on each tile behind their producer.
         tensorize: products take whole blocks of the moving operand, and pack kernel taps.
         resident: values stay in SBUF between operations; off, they go through DRAM.
+        over: what a stage of a pipeline gets from others and leaves for them.
     Raises:
         UnsupportedError: SYS-C101, naming every node without a mapping.
     """
     bad = unmapped(graph, hw)
     if bad:
         lines = [f"{', '.join(map(str, n.sources)) or n.op}: {reason}" for n, reason in bad]
-        raise UnsupportedError(
+        error = RefusedError(
             "SYS-C101",
             f"{len(bad)} operation(s) of the model have no mapping to the device",
             found="\n         ".join(lines),
             at=graph.name,
             hint="remove these operations, or run them outside the compiled part",
         )
+        error.nodes = bad
+        raise error
     lo = Lowering(graph, hw, Kernel(hw), tensorize=tensorize)
     wanted = wishes(graph)
-    lo.wanted, lo.infinite = wanted, may_be_infinite(graph)
+    over = over or HandOver()
+    lo.wanted, lo.infinite = wanted, may_be_infinite(graph, over.finite)
     lo.halos, lo.fills = _halos(graph)
     readers = graph.consumers()
-    inputs = {v.name: _load_input(lo, v, readers.get(v.id, [])) for v in graph.inputs}
+    inputs = {v.name: _load_input(lo, v, readers.get(v.id, []), over) for v in graph.inputs}
     outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
     _keep_outside(lo, outputs, readers)
     lo.note_infinite(graph.inputs)
@@ -121,11 +132,16 @@ def lower(
         _store_finished(lo, members)
         if away is not None:
             away.store(members.nodes)
+    handed: dict[str, Handed] = {}
     for v in graph.outputs:
+        lo.kernel.set_layer(v.name)
+        if v.name in over.free and v.id not in lo.outside:
+            handed[v.name] = hand_on(lo, v, outputs[v.name])
+            continue
+        handed[v.name] = row_major(v, outputs[v.name])
         if v.id not in lo.outside and (away is None or v.id not in away.stored):
-            lo.kernel.set_layer(v.name)
             lo.dma(dense(outputs[v.name], device_dtype(v.dtype), v.shape), lo.views[v.id])
-    return Lowered(share_out(lo.kernel.virtual(), hw), lo.constant_data, inputs, outputs)
+    return Lowered(share_out(lo.kernel.virtual(), hw), lo.constant_data, inputs, outputs, handed)
 
 
 def _parts(graph: Graph) -> dict[int, tuple[Value, int, int]]:
@@ -179,7 +195,7 @@ def _halos(graph: Graph) -> tuple[dict[int, Halo], dict[int, float]]:
     return halos, fills
 
 
-def _load_input(lo: Lowering, value: Value, readers: list[Node]) -> Buffer:
+def _load_input(lo: Lowering, value: Value, readers: list[Node], over: HandOver) -> Buffer:
     """The DRAM buffer of an input. Where only slices are read, each is loaded when it is needed."""
     dtype = device_dtype(value.dtype)
     size = max(1, math.prod(value.shape)) * dtype.size_bytes
@@ -188,7 +204,10 @@ def _load_input(lo: Lowering, value: Value, readers: list[Node]) -> Buffer:
     shape = value.shape or (1,)
     if not readers and value not in lo.graph.outputs:
         return home  # nothing of it is read
-    if readers and all(r.op == "slice" for r in readers) and len(readers) > 1:
+    handed = over.received.get(value.name)
+    if handed is not None and handed.here is not None:
+        receive(lo, value, handed, home)
+    elif readers and all(r.op == "slice" for r in readers) and len(readers) > 1:
         lo.outside[value.id] = dense(home, dtype, shape)
     elif value.shape and reads_in_pieces(readers, value) and math.prod(value.shape) > STAGED:
         lo.streamed[value.id] = dense(home, dtype, shape)
