@@ -8,8 +8,9 @@ comparing are not, and round beyond it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from compiler.errors import UnsupportedError
 from compiler.graph.graph import Graph, Node, Value, is_float
 from compiler.graph_passes.narrow_integers import integer_ranges
 from compiler.lowering.context import has_device_dtype
@@ -20,6 +21,13 @@ from compiler.lowering.scan import scan_refusal
 from compiler.lowering.scatter import scatter_refusal
 from compiler.lowering.sort import sort_refusal
 from isa.hardware import Hardware
+
+
+class RefusedError(UnsupportedError):
+    """Nodes without a mapping; `nodes` are they, each with the reason."""
+
+    nodes: Sequence[tuple[Node, str]] = ()
+
 
 EXACT_IN_FP32 = ("cast", "copy", *MOVES, "concat", "pad", "gather")
 """What may have FP64 values: it only moves them, or converts at the model's border."""
@@ -40,6 +48,12 @@ def refusals(graph: Graph, hw: Hardware, mapped: frozenset[str]) -> list[tuple[N
         if reason:
             found.append((node, reason))
     return found
+
+
+def refused_gathers(graph: Graph) -> list[tuple[Node, str]]:
+    """Gathers without a mapping: what can be told of a graph as it was imported."""
+    found = [(n, gather_refusal(n, graph.constants)) for n in graph.nodes if n.op == "gather"]
+    return [(node, reason) for node, reason in found if reason]
 
 
 def _largest(value: Value, ranges: Mapping[int, tuple[int, int]]) -> float:

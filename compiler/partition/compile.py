@@ -12,7 +12,7 @@ A step that sends a call to the host starts again at the probe, with less on the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,8 @@ from compiler.errors import ShapeError, UnsupportedError, UsageError
 from compiler.frontends.onnx.importer import Importer
 from compiler.frontends.onnx.model import Model, read_model
 from compiler.graph.graph import Graph, Node
-from compiler.graph_passes import simplify
 from compiler.host import choose
-from compiler.lowering.lower import unmapped
+from compiler.lowering.refusals import RefusedError, refused_gathers
 from compiler.options import Options
 from compiler.partition.calls import Call, calls_of, inlined
 from compiler.partition.cut import Border, Section, borders, crossing, cut, too_small
@@ -42,7 +41,6 @@ from compiler.pipeline import (
     Compiled,
     Progress,
     compile_graph,
-    prepare_graph,
 )
 from isa.hardware import Hardware, load_target
 from neff.partitioned import HostPart, PartTensor
@@ -71,7 +69,8 @@ def compile_any(
     if not options.host_ops and not options.host_nodes:
         try:
             graph = Importer(source).run(dict(options.shapes))
-            return compile_graph(graph, hw, options, clock)
+            if not refused_gathers(graph):
+                return compile_graph(graph, hw, options, clock)
         except (UnsupportedError, ShapeError) as refused:
             allowed = (*FOR_THE_HOST, *((DEPENDS_ON_DATA,) if options.host_dynamic else ()))
             if refused.code not in allowed:
@@ -95,36 +94,32 @@ class _Partition:
     def __init__(self, model: Model, hw: Hardware, options: Options, clock: Clock) -> None:
         self.model, self.hw, self.options, self.clock = model, hw, options, clock
 
-    def run(self) -> Partitioned:
+    def run(self) -> Compiled | Partitioned:
         forced = _named(calls_of(self.model.proto.graph), self.options)
         while True:
             self.clock.step("partition")
             probed = probe(self.model, self.options.shapes, forced)
+            if probed.dynamic and not self.options.host_dynamic:
+                raise _depends_on_data(probed)
             more = self._further(probed)
-            if more:
-                forced = {**forced, **probed.host, **more}
-                continue
-            made = self._cut(probed)
-            more = self._of_sections(made)
             if not more:
-                return self._compiled(made)
+                made = self._cut(probed)
+                more = self._too_small(made)
+                if not more:
+                    try:
+                        return self._compiled(made)
+                    except RefusedError as refused:
+                        more = _calls_behind(refused.nodes, probed)
             forced = {**forced, **probed.host, **more}
 
     # -- who goes to the host -----------------------------------------------------------------
 
     def _further(self, probed: Probed) -> dict[str, str]:
-        """Calls of the device that have no mapping, or are better with the host."""
-        self._check_allowed(probed)
-        graph = prepare_graph(simplify(probed.graph), self.options, self.clock)
-        self.clock.step("partition")
-        found = _calls_behind(unmapped(graph, self.hw), graph, probed)
+        """Calls of the device that are better with the host, or at first sight have no mapping."""
+        found = _calls_behind(refused_gathers(probed.graph), probed)
         if (found or probed.host) and not self.options.must_compile:
             found = {**preferred(probed, {**probed.host, **found}), **found}
         return found
-
-    def _check_allowed(self, probed: Probed) -> None:
-        if probed.dynamic and not self.options.host_dynamic:
-            raise _depends_on_data(probed)
 
     def _cut(self, probed: Probed) -> _Cut:
         sections = cut(probed.calls, probed.host)
@@ -137,28 +132,23 @@ class _Partition:
         ]
         return _Cut(probed, sections, found, graphs)
 
-    def _of_sections(self, made: _Cut) -> dict[str, str]:
+    def _too_small(self, made: _Cut) -> dict[str, str]:
         """Calls that go to the host for what their section is."""
         shapes = _shapes(made.probed)
-        small = too_small(
+        return too_small(
             made.sections, lambda call: call_macs(call, shapes), self.options.minimum_segment_size
         )
-        if small or len(made.graphs) == 1:
-            return small
-        found: dict[str, str] = {}
-        for graph in made.graphs:  # a range that another section proved is not known here
-            ready = prepare_graph(simplify(graph), self.options, self.clock)
-            found.update(_calls_behind(unmapped(ready, self.hw), ready, made.probed))
-        return found
 
     # -- what is made of it -------------------------------------------------------------------
 
-    def _compiled(self, made: _Cut) -> Partitioned:
+    def _compiled(self, made: _Cut) -> Compiled | Partitioned:
         probed = made.probed
         host_ops = tuple(
             HostOp(c.name, c.op, probed.host[c.name]) for c in probed.calls if c.name in probed.host
         )
         self._check_worth(host_ops, made)
+        if not host_ops:
+            return compile_graph(made.graphs[0], self.hw, self.options, self.clock)
         graphs = iter(made.graphs)
         sections = tuple(
             self._host(s, b, probed)
@@ -197,10 +187,10 @@ class _Partition:
 
     def _host(self, section: Section, border: Border, probed: Probed) -> HostSection:
         self.clock.step("host")
-        data = host_model(self.model, section.calls, border, probed.types, probed.constants)
-        engine, apart = choose(data)
+        made = host_model(self.model, section.calls, border, probed.types, probed.constants)
+        engine, apart = choose(made.outline)
         return HostSection(
-            HostPart(data, border.takes, border.gives, engine, apart), len(section.calls)
+            HostPart(made.whole, border.takes, border.gives, engine, apart), len(section.calls)
         )
 
     def _report(
@@ -241,39 +231,28 @@ def _named(calls: list[Call], options: Options) -> dict[str, str]:
     return found
 
 
-def _calls_behind(bad: list[tuple[Node, str]], graph: Graph, probed: Probed) -> dict[str, str]:
+def _calls_behind(bad: Sequence[tuple[Node, str]], probed: Probed) -> dict[str, str]:
     """The calls that refused nodes came from."""
     known = {c.name for c in probed.calls} - set(probed.host)
     found: dict[str, str] = {}
-    readers = graph.consumers()
-    makers = graph.producers()
     for node, reason in bad:
-        name = _call_of(node, known, readers, makers)
-        assert name is not None, "every core op comes from a node of the model"
+        name = next((s.name for s in node.sources if s.name in known), None)
+        if name is None:  # a cast that a pass has put in, say: whoever reads it in the model
+            name = _maker_of(node, known, probed)
         found.setdefault(name, reason)
     return found
 
 
-def _call_of(
-    node: Node,
-    known: set[str],
-    readers: Mapping[int, list[Node]],
-    makers: Mapping[int, Node],
-) -> str | None:
-    """The first call among the node's sources; else of what reads it, or what it reads."""
-    pending, seen = [node], {id(node)}
-    while pending:
-        current = pending.pop(0)
-        for source in current.sources:
-            if source.name in known:
-                return source.name
-        near = [r for v in current.outputs for r in readers.get(v.id, ())]
-        near += [makers[v.id] for v in current.inputs if v.id in makers]
-        for other in near:
-            if id(other) not in seen:
-                seen.add(id(other))
-                pending.append(other)
-    return None
+def _maker_of(node: Node, known: set[str], probed: Probed) -> str:
+    """The call whose tensor the node's first output is named after."""
+    names = [v.name for v in (*node.outputs, *node.inputs)]
+    for call in probed.calls:
+        if call.name in known and any(n.startswith(w) for w in call.writes for n in names):
+            return call.name
+    readers = (c.name for c in probed.calls if c.name in known and set(names) & set(c.reads))
+    found = next(readers, None)
+    assert found is not None, "every core op comes from a node of the model"
+    return found
 
 
 def _shapes(probed: Probed) -> dict[str, tuple[int, ...]]:
