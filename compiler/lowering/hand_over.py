@@ -7,12 +7,13 @@ the next stage begins with the value in the layout in which the last one held it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from compiler.graph.graph import Value
 from compiler.lowering.context import Lowering, Spec, dense, device_dtype
-from compiler.tiles.view import Factor, Factors, View, compact
+from compiler.tiles.view import Factor, Factors, View
 from isa.kernel import Buffer
 
 
@@ -76,27 +77,24 @@ def row_major(value: Value, home: Buffer) -> Handed:
 
 
 def _from_first(view: View) -> tuple[Factors, ...]:
-    """The factors with partitions counted without gaps, free ones row-major."""
-    steps = _dense_steps([f for fs in view.factors for f in fs if f.part])
-    counted = [
-        tuple(Factor(f.extent, steps[f], True) if f.part else f for f in fs) for fs in view.factors
-    ]
-    return compact(counted)[0]
-
-
-def _dense_steps(parts: list[Factor]) -> dict[Factor, int]:
-    """The step of each partition factor when no partition is left out."""
-    steps: dict[Factor, int] = {}
-    count = 1
-    for f in sorted(parts, key=lambda f: f.stride):
-        steps[f] = count
-        count *= f.extent
-    return steps
+    """The factors in the order in which they lie, with no partition and no element left out."""
+    steps: dict[tuple[int, int], int] = {}
+    places = [(d, k) for d, fs in enumerate(view.factors) for k in range(len(fs))]
+    for part in (True, False):
+        mine = [p for p in places if view.factors[p[0]][p[1]].part is part]
+        count = 1
+        for d, k in sorted(mine, key=lambda p: (view.factors[p[0]][p[1]].stride, p)):
+            steps[d, k] = count
+            count *= view.factors[d][k].extent
+    return tuple(
+        tuple(Factor(f.extent, steps[d, k], f.part) for k, f in enumerate(fs))
+        for d, fs in enumerate(view.factors)
+    )
 
 
 def _as_it_lies(here: tuple[Factors, ...]) -> tuple[Factors, ...]:
     """Partition after partition, each as it is."""
-    row = compact(here)[1]
+    row = math.prod(f.extent for fs in here for f in fs if not f.part)
     return tuple(
         tuple(Factor(f.extent, f.stride * row) if f.part else f for f in fs) for fs in here
     )
