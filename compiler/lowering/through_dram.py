@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from compiler.graph.graph import Node, Value
-from compiler.lowering.context import Lowering, Spec, dense, device_dtype, lies_so
+from compiler.lowering.context import Lowering, Spec, dense, lies_so
 from compiler.tiles.view import Factor, View
 from isa.kernel import Buffer
 from isa.program import BufferKind
@@ -32,7 +32,8 @@ class ThroughDram:
 
     lo: Lowering
     outputs: dict[int, Buffer]  # by value id
-    homes: dict[int, _Home] = field(default_factory=dict)
+    homes: dict[int, list[_Home]] = field(default_factory=dict)
+    first_new: int = 0  # buffers from this id on are made by the group under way
     stored: set[int] = field(default_factory=set)  # outputs of the graph that are at home
 
     def fetch(self, nodes: Iterable[Node]) -> None:
@@ -50,6 +51,7 @@ class ThroughDram:
             self.lo.views[value.id] = replace(view, buffer=made.buffer)
             for key in [k for k in self.lo.copies if k[0] == value.id]:
                 del self.lo.copies[key]
+        self.first_new = len(self.lo.kernel.buffers)
 
     def store(self, nodes: Iterable[Node]) -> None:
         """Store what a group has made, and what of it the graph gives."""
@@ -60,10 +62,10 @@ class ThroughDram:
             if value.id in self.outputs:
                 self.lo.dma(dense(self.outputs[value.id], view.dtype, value.shape), view)
                 self.stored.add(value.id)
-            if view.buffer.id not in self.homes:
+            if view.buffer.id >= self.first_new:  # not a view of what was there before
                 home = self._home(value, view)
                 self.lo.dma(home, view)
-                self.homes[view.buffer.id] = _Home(value, view, home)
+                self.homes.setdefault(view.buffer.id, []).append(_Home(value, view, home))
 
     def _home(self, value: Value, view: View) -> View:
         """A tensor in DRAM whose dimensions follow each other as those of `view` do."""
@@ -80,20 +82,20 @@ class ThroughDram:
         buffer = self.lo.kernel.dram(name, size, BufferKind.SCRATCH, view.dtype, (stride,))
         return View(buffer, view.dtype, value.shape, tuple(tuple(fs) for fs in made))
 
-    def _loaded(self, known: _Home) -> View:
-        """A copy in SBUF that lies as the value did when it was made, padding included."""
-        lo, value, lay = self.lo, known.value, known.lay
-        halo = lo.haloed.get(value.id)
-        made = replace(lay, buffer=self._like(lay.buffer, value.name))
-        if halo and any(low or high for low, high in halo.values()):
-            spec = self._spec(lay)
-            assert spec is not None, "padding is given to values with one dimension on partitions"
-            dtype = device_dtype(value.dtype)
-            fill = lo.fills.get(value.id, 0.0)
-            made = lo.allocate(value.shape, dtype, spec, value.name, halo, fill)
+    def _loaded(self, known: list[_Home]) -> View:
+        """A copy in SBUF that lies as the values did when they were made, padding included."""
+        lo, lay = self.lo, known[0].lay
+        made = replace(lay, buffer=self._like(lay.buffer, known[0].value.name))
+        for value, halo in ((h.value, lo.haloed.get(h.value.id)) for h in known):
+            if halo and any(low or high for low, high in halo.values()):
+                spec = self._spec(lay)
+                assert spec is not None, "padding goes with one dimension on partitions"
+                fill = lo.fills.get(value.id, 0.0)
+                made = lo.allocate(value.shape, lay.dtype, spec, value.name, halo, fill)
         if lay.buffer.id in lo.spoiling:
             lo.spoiling.add(made.buffer.id)
-        lo.dma(made, known.home)
+        for h in known:
+            lo.dma(replace(h.lay, buffer=made.buffer), h.home)
         return made
 
     def _like(self, buffer: Buffer, name: str) -> Buffer:
