@@ -15,7 +15,7 @@ import typer
 
 from isa.errors import SystolaError
 from systola import console
-from systola.commands import files, models, specification
+from systola.commands import explaining, files, models, specification
 
 app = typer.Typer(
     name="systola",
@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for _command in (
-    *(models.demo, models.compile, models.run, models.accuracy),
+    *(models.demo, models.compile, models.run, models.accuracy, explaining.explain),
     *(files.plot, files.verify, files.inspect, files.disassemble),
     *(specification.targets, specification.isa),
 ):

@@ -11,6 +11,9 @@ from simulator.explain.causes import Cause, Phase
 from simulator.explain.dram import dma_time
 from simulator.explain.layers import LayerCost, layer_costs
 
+BINDING_CAUSES = {c.text: c.key for c in Cause} | {"PE": Cause.MULTIPLY.key}
+"""The cause that stands for what binds a layer; none for one that hides beside others."""
+
 COMPULSORY = (Cause.WEIGHTS_RATE, Cause.INPUT_RATE, Cause.OUTPUT_RATE)
 
 
@@ -126,6 +129,7 @@ def layer_json(layer: LayerCost, found: Attribution) -> dict[str, Any]:
     return {
         "name": layer.name,
         "binding": layer.binding,
+        "binding_cause": BINDING_CAUSES.get(layer.binding),
         "ticks": layer.ticks,
         "share_of_run": layer.ticks / max(1, found.timing.total_ticks),
         "span_ticks": [layer.begin, layer.end],
