@@ -125,7 +125,7 @@ def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
     budget = hw.sbuf_partition_bytes
 
     def bytes_for(graph: Graph) -> Callable[[Value], int]:
-        known = bytes_a_partition(graph, item)
+        known = bytes_a_partition(graph, item, hw)
         return lambda value: known.get(value.id, 0)  # constants are not counted
 
     tight = stripe_everywhere(graph, budget, bytes_for, 2) is None

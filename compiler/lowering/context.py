@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from isa.instructions.tensor import MATMUL_DTYPES
 from isa.kernel import Ap, Buffer, DmaAp, Kernel
 from isa.memory import DRAM, SBUF
 from isa.program import BufferKind
+
+if TYPE_CHECKING:
+    from compiler.lowering.image import Source
 
 PARTITIONS = 128
 Halo = dict[int, tuple[int, int]]
@@ -88,6 +92,7 @@ class Lowering:
     infinite: set[int] = field(default_factory=set)  # values that may be, by id
     spoiling: set[int] = field(default_factory=set)  # buffers that hold such
     streamed: dict[int, View] = field(default_factory=dict)  # of these, read piece by piece
+    images: dict[int, Source] = field(default_factory=dict)  # convolved from DRAM, by id
     constant_data: Constants = field(default_factory=Constants)
     load: Load = field(default_factory=Load)
     _identity: dict[DType, View] = field(default_factory=dict)

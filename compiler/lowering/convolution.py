@@ -13,6 +13,8 @@ from compiler.graph.graph import Array, Node
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Term, contract
 from compiler.lowering.depthwise import depthwise
+from compiler.lowering.image import packed_terms
+from compiler.lowering.image_load import packed_image
 from compiler.lowering.tap_packing import NONE, Packing, choose, flat, pack
 from compiler.lowering.weights import Behind, Shifted, packed_weights, transfer_span
 from compiler.lowering.window import padded_input
@@ -27,6 +29,11 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
         return
     weights = lo.graph.constants[node.inputs[1].id]
     groups = integer(node, "groups")
+    if node.inputs[0].id in lo.images:
+        source = lo.images[node.inputs[0].id]
+        packed = packed_image(lo, node, source)
+        _product(lo, node, spec, behind, *packed_terms(source.block, packed, weights), 2)
+        return
     view = padded_input(lo, node, 0.0)
     if groups > 1:
         _grouped(lo, node, spec, behind, view, weights, groups)

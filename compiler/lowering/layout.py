@@ -15,6 +15,8 @@ from compiler.graph.graph import Graph, Node, Value
 from compiler.lowering.band import banded_dim
 from compiler.lowering.context import PARTITIONS, Spec
 from compiler.lowering.groups import is_elementwise
+from compiler.lowering.image import find_images, image_bytes
+from isa.hardware import Hardware
 
 VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
 Wishes = dict[int, dict[Spec, float]]
@@ -52,8 +54,9 @@ def best(wanted: Wishes, value: Value, allowed: set[int] | None = None) -> Spec:
     return Spec.of(value.shape, max(free, key=lambda d: (min(value.shape[d], PARTITIONS), -d)))
 
 
-def bytes_a_partition(graph: Graph, item: int) -> dict[int, int]:
+def bytes_a_partition(graph: Graph, item: int, hw: Hardware) -> dict[int, int]:
     """Value id -> bytes in each of its partitions, as far as layouts can be told beforehand."""
+    images = find_images(graph, hw)
     wanted = wishes(graph)
     dims: dict[int, int] = {}
     for value in graph.inputs:
@@ -76,7 +79,10 @@ def bytes_a_partition(graph: Graph, item: int) -> dict[int, int]:
             else:
                 dims[value.id] = best(wanted, value).dim if value.shape else 0
             out[value.id] = _spread(value, dims[value.id], item)
-    return out
+    for image in images.values():
+        out[image.value.id] = 0  # it stays in DRAM
+    values = {v.id: v for v in graph.values()}
+    return out | {i: image_bytes(image, values[i], item) for i, image in images.items()}
 
 
 def _spread(value: Value, dim: int, item: int) -> int:

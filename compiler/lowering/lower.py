@@ -16,6 +16,7 @@ from compiler.lowering.elementwise import STAGED, lower_group
 from compiler.lowering.finite import may_be_infinite
 from compiler.lowering.groups import Group, group, is_elementwise
 from compiler.lowering.hand_over import Handed, HandOver, hand_on, receive, row_major
+from compiler.lowering.image import find_images
 from compiler.lowering.index import lower_gather
 from compiler.lowering.layout import Wishes, best, wishes
 from compiler.lowering.movement import (
@@ -116,6 +117,11 @@ def lower(
     over = over or HandOver()
     lo.wanted, lo.infinite = wanted, may_be_infinite(graph, over.finite)
     lo.halos, lo.fills = _halos(graph)
+    if resident and tensorize:
+        taken = {v.id for v in graph.inputs if v.name in over.received}
+        found = find_images(graph, hw).items()
+        lo.images = {v: image for v, image in found if image.value.id not in taken}
+    loaded = {id(n) for image in lo.images.values() for n in image.skipped}
     readers = graph.consumers()
     inputs = {v.name: _load_input(lo, v, readers.get(v.id, []), over) for v in graph.inputs}
     outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
@@ -124,6 +130,8 @@ def lower(
     lo.parts = _parts(graph) if resident else {}
     away = None if resident else ThroughDram(lo, {v.id: outputs[v.name] for v in graph.outputs})
     for members in group(graph, fuse):
+        if id(members.anchor) in loaded:
+            continue  # the convolution behind it reads DRAM itself
         lo.kernel.set_layer(_layer(members.anchor))
         if away is not None:
             away.fetch(members.nodes)
@@ -202,6 +210,9 @@ def _load_input(lo: Lowering, value: Value, readers: list[Node], over: HandOver)
     home = lo.kernel.dram(value.name, size, BufferKind.INPUT, dtype, value.shape)
     lo.kernel.set_layer(value.name)
     shape = value.shape or (1,)
+    if any(image.value.id == value.id for image in lo.images.values()):
+        lo.outside[value.id] = dense(home, dtype, shape)
+        return home
     if not readers and value not in lo.graph.outputs:
         return home  # nothing of it is read
     handed = over.received.get(value.name)

@@ -1,0 +1,174 @@
+"""A convolution over an image in DRAM: few channels, so the load brings several taps to a pass.
+
+    packed[(a, s, p, c), i, j] = x[c, sh * (i + a) + p - top, sw * j + s - left]
+    out[o, i, j] = sum over steps, k of w[o, k at step] * packed[k, i, j shifted by step]
+
+The image is loaded with groups of rows on partitions, converted there by engines that then have
+many lanes to work in, and copied inside SBUF once for each tap of a block of `rows` x `columns`.
+Strides are taken by the copies, so that no element is moved that no product reads, and DRAM is read
+once. The block is chosen by cost: array passes against bytes moved.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compiler.graph.attrs import integer, integers
+from compiler.graph.graph import Array, Graph, Node, Value
+from compiler.lowering.context import PARTITIONS, device_dtype
+from compiler.tiles.view import Factor, View
+from isa.hardware import Hardware
+
+
+@dataclass(frozen=True)
+class Block:
+    """Taps that share an array pass, and the geometry that follows."""
+
+    rows: int
+    columns: int
+    stride: tuple[int, int]
+    kernel: tuple[int, int]
+    out: tuple[int, int]
+    channels: int
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Array passes down and across."""
+        return -(-self.kernel[0] // self.rows), -(-self.kernel[1] // self.columns)
+
+    @property
+    def shifts(self) -> int:
+        """Rows of one phase within the block."""
+        return self.rows // self.stride[0]
+
+    @property
+    def partitions(self) -> int:
+        """Rows of the array that are used."""
+        return self.rows * self.columns * self.channels
+
+    @property
+    def height(self) -> int:
+        """Rows of a packed plane that products read."""
+        return self.out[0] + (self.steps[0] - 1) * self.shifts
+
+    @property
+    def width(self) -> int:
+        """Columns of a plane."""
+        return self.out[1] + (self.steps[1] * self.columns - 1) // self.stride[1]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The image of a convolution: a graph input, perhaps a slice of it, perhaps converted."""
+
+    value: Value
+    cut: Node | None
+    skipped: tuple[Node, ...]
+    block: Block
+
+
+def find_images(graph: Graph, hw: Hardware) -> dict[int, Source]:
+    """Value id -> source, of every value that a convolution can read packed from DRAM."""
+    inputs = {v.id for v in graph.inputs}
+    outputs = {v.id for v in graph.outputs}
+    readers, producers = graph.consumers(), graph.producers()
+    found: dict[int, Source] = {}
+    for node in graph.nodes:
+        block = choose_block(graph, node, hw) if node.op == "conv" else None
+        if block is None:
+            continue
+        value, skipped = node.inputs[0], list[Node]()
+        while _read_once(value, readers, outputs) and value.id not in inputs:
+            maker = producers[value.id]
+            if maker.op not in ("cast", "slice") or any(m.op == maker.op for m in skipped):
+                break
+            skipped.append(maker)
+            value = maker.inputs[0]
+        cut = next((m for m in skipped if m.op == "slice"), None)
+        if value.id not in inputs or (cut is not None and not _contiguous(cut)):
+            continue
+        found[node.inputs[0].id] = Source(value, cut, tuple(skipped), block)
+    return {v: s for v, s in found.items() if _only_images(s.value, readers, found, outputs)}
+
+
+def _contiguous(cut: Node) -> bool:
+    return all(s == 1 for s in integers(cut, "steps"))
+
+
+def _read_once(value: Value, readers: dict[int, list[Node]], outputs: set[int]) -> bool:
+    return len(readers[value.id]) == 1 and value.id not in outputs
+
+
+def _only_images(
+    value: Value, readers: dict[int, list[Node]], found: dict[int, Source], outputs: set[int]
+) -> bool:
+    """Whether a graph input is read in no other way."""
+    ways = {id(s.skipped[-1]) for s in found.values() if s.skipped and s.value.id == value.id}
+    if value.id in found:
+        return _read_once(value, readers, outputs)
+    return value.id not in outputs and all(id(r) in ways for r in readers[value.id])
+
+
+def choose_block(graph: Graph, node: Node, hw: Hardware) -> Block | None:
+    """The cheapest block of taps; None where the convolution is not of this kind."""
+    x, w = node.inputs[0], node.inputs[1]
+    plain = integer(node, "groups") == 1 and all(d == 1 for d in integers(node, "dilations"))
+    if len(x.shape) != 4 or not graph.is_constant(w) or not plain or x.dtype.kind in "biu":
+        return None
+    (kh, kw), (sh, sw) = w.shape[2:], integers(node, "strides")
+    c, n = x.shape[1], x.shape[0]
+    rate = hw.core_dram_bytes_per_s / hw.pe_clock_hz
+    size = device_dtype(x.dtype).size_bytes
+    products = n * math.prod(node.output.shape[2:]) * -(-w.shape[0] // hw.pe_columns)
+    products *= hw.pe_fp32_passes if size == 4 else 1
+    best: Block | None = None
+    cost = float(kh * kw * products)
+    for rows in (*range(sh, kh, sh), -(-kh // sh) * sh):
+        for columns in (*range(sw, kw, sw), kw):
+            out = (node.output.shape[2], node.output.shape[3])
+            block = Block(rows, columns, (sh, sw), (kh, kw), out, c)
+            if rows * columns == 1 or block.partitions > PARTITIONS:
+                continue
+            plane = n * block.height * block.width * size
+            here = block.steps[0] * block.steps[1] * products + block.partitions * plane / rate
+            if here < cost:
+                best, cost = block, here
+    return best
+
+
+def image_bytes(source: Source, value: Value, item: int) -> int:
+    """Bytes a partition that the packed image of a value takes."""
+    block = source.block
+    rows = value.shape[2] // block.stride[0] + 2 * block.shifts + 2
+    return value.shape[0] * max(rows, block.height) * block.width * item
+
+
+def packed_terms(block: Block, packed: View, weights: Array) -> tuple[list[View], Array]:
+    """The moving view of each step, and the weights [steps, O, k]."""
+    outputs, channels = weights.shape[:2]
+    sh, sw = block.stride
+    moving, pieces = [], []
+    for jr in range(block.steps[0]):
+        for js in range(block.steps[1]):
+            part = np.zeros((outputs, block.rows, block.columns, channels), weights.dtype)
+            tile = weights[
+                :, :, jr * block.rows : (jr + 1) * block.rows,
+                js * block.columns : (js + 1) * block.columns,
+            ]  # fmt: skip
+            part[:, : tile.shape[2], : tile.shape[3]] = tile.transpose(0, 2, 3, 1)
+            split = part.reshape(outputs, block.shifts, sh, block.columns, channels)
+            pieces.append(split.transpose(0, 1, 3, 2, 4).reshape(outputs, -1))
+            at = jr * block.shifts * block.width + js * (block.columns // sw)
+            factors = (
+                packed.factors[0],
+                (),
+                (Factor(block.out[0], block.width),),
+                (Factor(block.out[1], 1),),
+                packed.factors[1],
+            )
+            shape = (packed.shape[0], 1, *block.out, block.partitions)
+            moving.append(replace(packed, shape=shape, factors=factors, offset=packed.offset + at))
+    return moving, np.stack(pieces)
