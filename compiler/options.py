@@ -46,7 +46,7 @@ class Options:
     pipeline_cores: int = 1
     pin_weights: bool = False
     must_compile: bool = False
-    minimum_segment_size: int = 2
+    minimum_segment_size: int = 1
     host_ops: frozenset[str] = frozenset()
     host_nodes: frozenset[str] = frozenset()
     host_dynamic: bool = False

@@ -1,8 +1,8 @@
 """What has no mapping to the machine, and why: asked before anything is emitted.
 
 Integers are computed in FP32, which is exact to 2**24. What sorts, scans or divides them is refused
-unless the graph itself proves a range (`graph_passes/narrow_integers.py`); adding, multiplying and
-comparing are not, and round beyond it.
+unless the graph itself proves a range (`graph_passes/narrow_integers.py`); so is whatever computes
+with 64-bit integers. Adding, multiplying and comparing narrower ones is not, and rounds beyond it.
 """
 
 from __future__ import annotations
@@ -83,6 +83,21 @@ def _type_refusal(node: Node, hw: Hardware) -> str:
     return ""
 
 
+_EXACT = 2**24  # integers up to this are exact in FP32, in which engines compute
+_UNTOUCHED = ("cast", "copy", "concat", "pad", "gather", "scatter", "select", *MOVES)
+"""Ops that hand integers on as they are."""
+
+
+def _wide_refusal(node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
+    """Why 64-bit integers are not computed with, or an empty string."""
+    if node.op in _UNTOUCHED:
+        return ""
+    wide = [v for v in (*node.inputs, *node.outputs) if v.dtype.name in ("int64", "uint64")]
+    if any(_largest(v, ranges) > _EXACT for v in wide):
+        return "it computes with 64-bit integers whose range is not proved"
+    return ""
+
+
 def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
     if node.op == "gather":
         return gather_refusal(node, graph.constants)
@@ -97,4 +112,4 @@ def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) ->
         return "it has groups, and its weights are computed at run time"
     if node.op in DIVISIONS and not (node.op == "div" and is_float(node.output.dtype)):
         return division_refusal(node, max(_largest(v, ranges) for v in node.inputs))
-    return ""
+    return _wide_refusal(node, ranges)

@@ -81,6 +81,7 @@ class _Probe(Importer):
         wanted = tuple(o.name for o in graph.output)
         for name in wanted:
             self._lookup(scope, name, "the model's outputs")
+        calls = _alive(calls, wanted)
         kept = [c for c in calls if c.name in self.found.host or self._needed(c, scope, wanted)]
         self._declare_outputs(kept, scope, wanted)
         values = scope.values
@@ -89,7 +90,8 @@ class _Probe(Importer):
         types = dict(self.found.types)
         types.update({n: type_of(v.shape, v.dtype) for n, v in values.items() if v is not None})
         return Probed(
-            kept, self.found.host, self.found.dynamic, dict(values), types, constants,
+            kept, {c.name: self.found.host[c.name] for c in kept if c.name in self.found.host},
+            self.found.dynamic.intersection(c.name for c in kept), dict(values), types, constants,
             self.b.finish(), inputs, wanted,
         )  # fmt: skip
 
@@ -212,6 +214,16 @@ class _Probe(Importer):
 
     def _known(self, value: Value) -> bool:
         return self.b.array(value) is not None
+
+
+def _alive(calls: Sequence[Call], wanted: Sequence[str]) -> list[Call]:
+    """The calls that an output needs."""
+    needed, found = set(wanted), []
+    for call in reversed(calls):
+        if needed.intersection(call.writes):
+            needed.update(call.reads)
+            found.append(call)
+    return found[::-1]
 
 
 def _shaped(kind: onnx.TypeProto, shape: Sequence[int] | None) -> onnx.TypeProto:

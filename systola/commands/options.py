@@ -30,7 +30,7 @@ class Cut:
     """What was asked of the cut between device and host."""
 
     must_compile: bool = False
-    minimum_segment_size: int = 2
+    minimum_segment_size: int = 1
     host_ops: tuple[str, ...] = ()
     host_nodes: tuple[str, ...] = ()
     host_dynamic: bool = False
