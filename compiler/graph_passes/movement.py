@@ -10,6 +10,7 @@ import numpy as np
 
 from compiler.graph.graph import Value
 from compiler.graph.inference import broadcast_shapes
+from compiler.graph.ops import CORE_OPS, Family
 from compiler.graph_passes.rewriting import Match, RuleSet, rule_for
 
 RULES: RuleSet = {}
@@ -89,6 +90,9 @@ _BROADCASTING = (
     "eq", "ne", "lt", "le", "gt", "ge", "select",
 )  # fmt: skip
 
+_LOOPS = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
+_ELEMENTWISE = tuple(name for name, op in CORE_OPS.items() if op.family in _LOOPS)
+
 
 @rule_for(RULES, *_BROADCASTING)
 def drop_broadcast(m: Match) -> Value | None:
@@ -103,6 +107,19 @@ def drop_broadcast(m: Match) -> Value | None:
         if broadcast_shapes([v.shape for v in operands]) == shape:
             return m.emit(m.op, *operands)
     return None
+
+
+@rule_for(RULES, *_ELEMENTWISE)
+def broadcast_after(m: Match) -> Value | None:
+    """f(broadcast(x), y) = broadcast(f(x, y)) where x and y together are smaller than the result"""
+    shape = broadcast_shapes([v.shape for v in m.inputs])
+    inner = [m.behind(v, "broadcast_to", shared=True) for v in m.inputs]
+    if not any(inner):
+        return None
+    operands = [n.inputs[0] if n else v for n, v in zip(inner, m.inputs, strict=True)]
+    if broadcast_shapes([v.shape for v in operands]) == shape:
+        return None
+    return m.emit("broadcast_to", m.emit(m.op, *operands, **m.attrs), shape=shape)
 
 
 @rule_for(RULES, "slice")
@@ -167,14 +184,22 @@ def merge_concats(m: Match) -> Value | None:
 
 @rule_for(RULES, "gather")
 def gather_of_range(m: Match) -> Value | None:
-    """gather(x, constant indices a, a+d, a+2d ..) = slice(x), reshaped for an index of rank 0"""
+    """gather(x, constant indices a, a+d, a+2d ..) = slice(x), in the shape of the indices
+
+    Where they are all the same it is one row, broadcast.
+    """
     indices, axis, x = m.array(m[1]), m.attrs["axis"], m[0]
-    if indices is None or indices.size == 0 or indices.ndim > 1:
+    if indices is None or indices.size == 0:
         return None
     flat = np.where(indices < 0, indices + x.shape[axis], indices).ravel().astype(np.int64)
     step = int(flat[1] - flat[0]) if flat.size > 1 else 1
-    if step == 0 or np.any(np.diff(flat) != step):
+    if np.any(np.diff(flat) != step):
         return None
+    if step == 0:
+        row = m.emit("gather", x, m.constant(flat[:1], np.dtype(np.int64)), axis=axis)
+        before, behind = x.shape[:axis], x.shape[axis + 1 :]
+        thin = m.reshape(row, (*before, *([1] * indices.ndim), *behind))
+        return m.emit("broadcast_to", thin, shape=(*before, *indices.shape, *behind))
     piece = m.emit(
         "slice",
         x,

@@ -172,6 +172,12 @@ MOVES: list[tuple[Make, list[str]]] = [
     (lambda m: m("matmul", m.x, m.x, transpose_b=True), ["matmul"]),
     (lambda m: m("conv", m("pad", m.x, pads=((0, 0), (0, 0), (1, 2))), m.weights(5, 3, 2),
                  strides=(1,), pads=((1, 0),), dilations=(1,)), ["conv"]),
+    (lambda m: m("exp", m("broadcast_to", m.x, shape=(5, 2, 3, 4))), ["exp", "broadcast_to"]),
+    (lambda m: m("add", m.weights(5, 2, 3, 4), m("select", m("lt", m("broadcast_to", m.x,
+        shape=(5, 2, 3, 4)), 0.5), 0.0, -1.0)), ["lt", "select", "add"]),
+    (lambda m: m("gather", m.x, m.b.constant(np.array([[0, 1], [2, 3]])), axis=2), ["reshape"]),
+    (lambda m: m("gather", m.x, m.b.constant(np.array([[1, 1]])), axis=0),
+        ["slice", "reshape", "broadcast_to"]),
 ]  # fmt: skip
 
 
