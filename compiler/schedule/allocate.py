@@ -98,7 +98,8 @@ def searched(problem: Problem) -> Ints | None:
     return None if found is None else found.offsets
 
 
-SOLVERS: tuple[Solver, ...] = (first_fit, two_ended, best_fit, largest_first, searched)
+QUICK: tuple[Solver, ...] = (first_fit, two_ended, best_fit, largest_first)
+SOLVERS: tuple[Solver, ...] = (*QUICK, searched)
 
 
 def _by_time(p: Problem, *, two_ended: bool, best: bool) -> Ints | None:

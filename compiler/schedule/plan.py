@@ -2,27 +2,27 @@
 
 In    a VirtualProgram in a correct sequential order, its dependencies, the target
 Out   `Plan`; `isa.kernel.synchronize` makes it a program
-Read  `units.py` and `list_scheduler.py` for the order, `allocate.py` for addresses, `check_plan.py`
-      for what a correct plan is
+Read  `units.py` and `list_scheduler.py` for the order, `policies.py` for the choice among orders,
+      `allocate.py` for addresses, `check_plan.py` for what a correct plan is
 
-The scheduler counts bytes, the allocator finds places for them. Where it finds none, the program is
-scheduled with another room for going ahead; at the least it runs in canonical order. A program that
-does not fit even so is refused with the moment at which it is fullest.
+The scheduler counts bytes, the allocator finds places for them. Of the schedules that policies lead
+to the fastest is taken whose buffers find places; at the least the program runs in canonical order.
+A program that does not fit even so is refused with the moment at which it is fullest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.schedule.allocate import Problem, peak, solve
+from compiler.schedule.allocate import QUICK, SOLVERS, Problem, Solver, peak
 from compiler.schedule.capacity import dram_overflow, no_packing, require_canonical_fits
 from compiler.schedule.costs import costs_of
 from compiler.schedule.list_scheduler import run
+from compiler.schedule.policies import Made, Policy, schedules
 from compiler.schedule.tables import (
     COUNT,
     LANE,
@@ -36,7 +36,6 @@ from compiler.schedule.tables import (
     SIZE,
     START,
     TAKEN,
-    Machine,
     State,
     Tables,
     base_demand,
@@ -53,11 +52,13 @@ from isa.program import BufferKind
 
 Ints = NDArray[np.int64]
 
-NEAR = 256
-"""Units ahead of the frontier within which a load may use as much room as other work."""
+SLOWER = 256
+"""A schedule that is placed by a search must be faster than one placed at once by a part in so
+many."""
 
-MOST_COMPARED = 10_000
-"""Units of the largest program that is scheduled with every room before one is chosen."""
+SEARCHED, LOOSE = 3, 97
+"""Schedules for whose buffers places are searched, if at most so many percent of SBUF are taken at
+once: with less to spare a search hardly ever succeeds."""
 
 DRAM_ORDER = (BufferKind.INPUT, BufferKind.CONSTANT, BufferKind.OUTPUT, BufferKind.SCRATCH)
 
@@ -70,18 +71,19 @@ class ScheduleOptions:
         reorder: run instructions ahead of program order where that fills an engine.
         prefetch: load ahead of the first use.
         queues: DMA queues to use; all that the target has where None.
-        window: units of program order within which it reorders.
-        prefetch_share: part of SBUF that loads far ahead of their use may fill.
-        rooms: parts of the memories that may be used for going ahead. Small programs take the one
-            that gives the fastest schedule whose buffers all find a place, large ones the first.
+        policies: those to try in order, the first whose buffers find places is taken; where None,
+            several are compared.
+        thorough: search places for the fastest schedules; without, what finds none at once is
+            passed over.
+        exhaustive: compare many more policies.
     """
 
     reorder: bool = True
     prefetch: bool = True
     queues: int | None = None
-    window: int = 4096
-    prefetch_share: float = 0.9
-    rooms: tuple[float, ...] = (1.0, 0.95, 0.9, 0.8, 0.65, 0.4, 0.0)
+    policies: tuple[Policy, ...] | None = None
+    thorough: bool = True
+    exhaustive: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Plan:
         sbuf_peak_bytes: the most bytes a partition that are taken at once.
         psum_peak_banks: the most banks that are taken at once.
         sbuf: the boxes of SBUF that were placed, in the order of their buffers' numbers.
+        settled: no search for places could give a faster schedule.
         notes: what the planner had to give up, in sentences.
     """
 
@@ -108,6 +111,7 @@ class Plan:
     sbuf_peak_bytes: int
     psum_peak_banks: int
     sbuf: Problem
+    settled: bool = True
     notes: tuple[str, ...] = ()
 
     def apply(self, program: VirtualProgram) -> VirtualProgram:
@@ -133,63 +137,97 @@ def plan(
     tables = tables_of(program, units, costs)
     demand = base_demand(tables)
     require_canonical_fits(program, units, tables, demand, hw)
-    machine = machine_of(
-        hw,
-        window=options.window if options.reorder else 0,
-        near=NEAR if options.prefetch else 0,
-    )
-    start = partial(
-        start_state,
-        waits=units.waits,
-        demand=demand,
-        machine=machine,
-        queues=options.queues or hw.dma_queues,
-    )
-    notes: tuple[str, ...] = ()
-    for room, state in _schedules(tables, start, machine, options, hw):
-        address = _addresses(program, tables, state, hw)
-        if address is not None:
-            return _plan(program, units, tables, state, address, hw, notes)
-        notes = (f"with {room:.0%} of the memories for going ahead, buffers found no places",)
-    raise no_packing(program, units, demand, hw)
 
-
-def _schedules(
-    tables: Tables,
-    start: Callable[..., State],
-    machine: Machine,
-    options: ScheduleOptions,
-    hw: Hardware,
-) -> Iterator[tuple[float, State]]:
-    """The rooms for going ahead and the schedules they lead to. Those of a small program come
-    fastest first: more room is not always faster."""
-    made = _each_room(tables, start, machine, options, hw)
-    if len(tables.unit) > MOST_COMPARED:
-        return made
-    return iter(sorted(made, key=lambda one: int(one[1].misc[LATEST])))
-
-
-def _each_room(
-    tables: Tables,
-    start: Callable[..., State],
-    machine: Machine,
-    options: ScheduleOptions,
-    hw: Hardware,
-) -> Iterator[tuple[float, State]]:
-    for room in options.rooms if options.prefetch or options.reorder else (0.0,):
-        limited = tables._replace(limit=_limits(options, room, hw))
-        state = start(limited)
+    def scheduled(policy: Policy) -> State:
+        machine = machine_of(
+            hw,
+            window=policy.window if options.reorder else 0,
+            near=policy.near if options.prefetch else 0,
+            horizon=policy.horizon,
+        )
+        limited = tables._replace(limit=_limits(options, policy, hw))
+        queues = options.queues or hw.dma_queues
+        state = start_state(limited, units.waits, demand, machine, queues)
         went = run(limited, machine, state)
         assert went, f"the scheduler stands still after {state.misc[COUNT]} units"
-        yield room, state
+        return state
+
+    policies = options.policies
+    if not (options.prefetch or options.reorder):
+        policies = (Policy(room=0),)
+    if policies is None:
+        made = schedules(scheduled, len(tables.unit), thorough=options.exhaustive)
+    else:
+        made = ((policy, scheduled(policy)) for policy in policies)
+    found = _placed(program, tables, made, options, hw)
+    if found is None:
+        raise no_packing(program, units, demand, hw)
+    return _plan(program, units, tables, found, hw)
 
 
-def _limits(options: ScheduleOptions, room: float, hw: Hardware) -> Ints:
+@dataclass(frozen=True)
+class _Placed:
+    """A schedule whose buffers have places."""
+
+    policy: Policy
+    state: State
+    address: Ints
+    settled: bool
+
+    @property
+    def ticks(self) -> int:
+        return int(self.state.misc[LATEST])
+
+
+def _placed(
+    program: VirtualProgram,
+    tables: Tables,
+    made: Iterable[Made],
+    options: ScheduleOptions,
+    hw: Hardware,
+) -> _Placed | None:
+    """The first schedule whose buffers find places at once, or a faster one whose do by search."""
+    best: _Placed | None = None
+    faster: list[Made] = []
+    for policy, state in made:
+        address = _addresses(program, tables, state, hw, QUICK)
+        if address is not None:
+            best = _Placed(policy, state, address, not faster)
+            break
+        faster.append((policy, state))
+    if not options.thorough:
+        return best
+    for policy, state in _to_search(tables, faster, hw, best):
+        address = _addresses(program, tables, state, hw, SOLVERS[len(QUICK) :])
+        if address is not None:
+            return _Placed(policy, state, address, True)
+    return None if best is None else replace(best, settled=True)
+
+
+def _to_search(
+    tables: Tables, faster: list[Made], hw: Hardware, best: _Placed | None
+) -> list[Made]:
+    """The schedules that are worth a search, fastest first; all of them if none is placed yet."""
+    faster = sorted(faster, key=lambda one: int(one[1].misc[LATEST]))
+    if best is None:
+        return faster
+    loose = hw.sbuf_partition_bytes * LOOSE // 100
+    gain = [one for one in faster if int(one[1].misc[LATEST]) * (SLOWER + 1) < best.ticks * SLOWER]
+    return [one for one in gain if _peak(tables, one[1]) <= loose][:SEARCHED]
+
+
+def _peak(tables: Tables, state: State) -> int:
+    """The most bytes of a partition of SBUF that are taken at once."""
+    used = _used(tables, state, 0)
+    return peak(_boxes(tables, state, used, tables.buffer[:, SIZE], 0))
+
+
+def _limits(options: ScheduleOptions, policy: Policy, hw: Hardware) -> Ints:
     """`Tables.limit`: bytes a partition of SBUF and PSUM."""
     capacity = np.array([hw.sbuf_partition_bytes, hw.psum_partition_bytes], np.int64)
-    early = (capacity * room).astype(np.int64)
-    share = options.prefetch_share if options.prefetch else 0.0
-    prefetch = (early * np.array([share, 1.0])).astype(np.int64)
+    early = capacity * policy.room // 100
+    share = policy.far_share if options.prefetch else 0
+    prefetch = early * np.array([share, 100]) // 100
     return np.stack([capacity, early, prefetch])
 
 
@@ -209,12 +247,24 @@ def _alignments(program: VirtualProgram) -> Ints:
     return np.array([max(64, b.align) for b in program.buffers], np.int64)
 
 
-def _addresses(program: VirtualProgram, tables: Tables, state: State, hw: Hardware) -> Ints | None:
+def _addresses(
+    program: VirtualProgram,
+    tables: Tables,
+    state: State,
+    hw: Hardware,
+    solvers: tuple[Solver, ...],
+) -> Ints | None:
+    """Addresses of all buffers, by the first solver that finds any; those of PSUM by every one."""
     address = np.zeros(len(program.buffers), np.int64)
     align = _alignments(program)
     for memory, capacity in enumerate((hw.sbuf_partition_bytes, hw.psum_partition_bytes)):
         used = _used(tables, state, memory)
-        found = solve(_boxes(tables, state, used, align, capacity))
+        boxes = _boxes(tables, state, used, align, capacity)
+        found = None
+        for solver in solvers if memory == 0 else SOLVERS:
+            found = solver(boxes)
+            if found is not None:
+                break
         if found is None:
             return None
         address[used] = found
@@ -241,14 +291,10 @@ def _place_dram(program: VirtualProgram, address: Ints, hw: Hardware) -> None:
 
 
 def _plan(
-    program: VirtualProgram,
-    units: Units,
-    tables: Tables,
-    state: State,
-    address: Ints,
-    hw: Hardware,
-    notes: tuple[str, ...],
+    program: VirtualProgram, units: Units, tables: Tables, found: _Placed, hw: Hardware
 ) -> Plan:
+    state, room = found.state, found.policy.room
+    notes = (f"{room} % of the memories are used for going ahead",) if room < 90 else ()
     rank = np.empty(len(state.unit), np.int64)
     rank[state.unit[:, NTH]] = np.arange(len(state.unit))
     order = np.lexsort((np.arange(len(program)), rank[units.unit]))
@@ -261,11 +307,12 @@ def _plan(
     return Plan(
         streams=np.where(on_queue, queues, program.streams).astype(np.int32),
         order=order.astype(np.int64),
-        address=address,
+        address=found.address,
         predicted_ticks=int(state.misc[LATEST]),
         predicted_start=state.unit[units.unit, START],
         sbuf_peak_bytes=peak(sbuf),
         psum_peak_banks=-(-peak(psum) // hw.psum_bank_bytes),
         sbuf=sbuf,
+        settled=found.settled,
         notes=notes,
     )

@@ -205,8 +205,8 @@ def base_demand(tables: Tables) -> Ints:
     return curve
 
 
-def machine_of(hw: Hardware, window: int, near: int) -> Machine:
-    """The target's numbers."""
+def machine_of(hw: Hardware, window: int, near: int, horizon: int = 3) -> Machine:
+    """The target's numbers; `horizon` in start-ups of a DMA."""
     start, table_load = hw.ns_to_ticks(hw.dma_start_ns), hw.ns_to_ticks(hw.act_table_load_ns)
     return Machine(
         semaphore=hw.ns_to_ticks(hw.semaphore_latency_ns),
@@ -220,7 +220,7 @@ def machine_of(hw: Hardware, window: int, near: int) -> Machine:
         late=LATE,
         look=16,
         patience=8 * table_load,
-        horizon=3 * start,
+        horizon=horizon * start,
     )
 
 

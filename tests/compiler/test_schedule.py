@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from compiler.errors import CapacityError
 from compiler.schedule import Plan, ScheduleOptions, plan
 from compiler.schedule.check_plan import check_plan
+from compiler.schedule.policies import Policy
 from isa.activation.functions import FACTS, ActivationFunction
 from isa.dtypes import DType
 from isa.hardware import Hardware, load_target
@@ -81,11 +82,13 @@ def test_independent_heads_overlap(hw: Hardware) -> None:
     assert verify(program, hw) == []
 
 
-@pytest.mark.parametrize("room", [1.0, 0.5, 0.0])
-def test_schedules_of_small_memories_are_correct(hw: Hardware, room: float) -> None:
+@pytest.mark.parametrize("room", [100, 50, 0])
+def test_schedules_of_small_memories_are_correct(hw: Hardware, room: int) -> None:
     small = replace(hw, name="small", sbuf_partition_bytes=4096, psum_partition_bytes=4096)
     for kernel in (layers(small, 6, 256, 32), product(small, 128, 1024, 128)):
-        found, program = planned(kernel, small, ScheduleOptions(rooms=(room, 0.0)))
+        found, program = planned(
+            kernel, small, ScheduleOptions(policies=tuple(Policy(room=r) for r in (room, 0)))
+        )
         assert check_plan(kernel.virtual(), found, small) == []
         assert verify(program, small) == []
 
