@@ -224,17 +224,22 @@ def _assemble(
     }
     for index in per_stream.values():
         count[index] = np.cumsum(signals[index])
+    position = np.empty(len(order), np.int64)
+    position[order] = np.arange(len(order))
     for s, index in per_stream.items():
         body = words[index]
         on = np.flatnonzero(signals[index])
         body[on, 0] |= np.uint64(1 << 26 | s << 27 | 1 << 35)
-        streams[s], owner = _with_waits(body, waits[index], count)
+        streams[s], owner = _with_waits(body, waits[index], count, position)
         debug[s] = program.layer[index][owner]
     return Program(streams, _dram_buffers(program, address), debug, program.layers)
 
 
-def _with_waits(body: Words, waits: Ints, count: Ints) -> tuple[Words, Ints]:
-    """Put the waits into the headers; more than two take `nop`s in front."""
+def _with_waits(body: Words, waits: Ints, count: Ints, position: Ints) -> tuple[Words, Ints]:
+    """Put the waits into the headers; more than two take `nop`s in front.
+
+    What comes last in the order stands on the instruction itself: the `nop`s run while it waits.
+    """
     n = len(body)
     number = (waits >= 0).sum(axis=1)
     extra = np.maximum(0, (number - 1) // 2)  # nops: two waits each, the rest on the instruction
@@ -245,7 +250,10 @@ def _with_waits(body: Words, waits: Ints, count: Ints) -> tuple[Words, Ints]:
     out[at] = body
     for i in np.flatnonzero(number):
         row = at[i] - extra[i]
-        for k, t in enumerate(np.flatnonzero(waits[i] >= 0).tolist()):
+        awaited = np.flatnonzero(waits[i] >= 0)
+        if extra[i]:
+            awaited = awaited[np.argsort(position[waits[i, awaited]], kind="stable")]
+        for k, t in enumerate(awaited.tolist()):
             target, side = row + k // 2, k % 2
             out[target, 0] |= np.uint64(1 << (8 + 9 * side) | t << (9 + 9 * side))
             out[target, 1] |= np.uint64(int(count[waits[i, t]]) << (32 * side))
