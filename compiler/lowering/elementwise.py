@@ -34,20 +34,32 @@ class Plan:
     dim: int
     block: int
 
-    def emit(self, lo: Lowering, box: Box, leading: View | None, limit: int) -> None:
-        """Emit the part of the nest in `box`; `leading` is the PSUM tile of the anchor, if any."""
+    def emit(
+        self,
+        lo: Lowering,
+        box: Box,
+        leading: View | None,
+        limit: int,
+        elsewhere: View | None = None,
+    ) -> None:
+        """Emit the part of the nest in `box`; `leading` is the PSUM tile of the anchor, if any.
+
+        The only result goes `elsewhere`, a view of the box's shape, instead of where it is planned.
+        """
         if leading is None and any(v.buffer.memory is DRAM for v in self.tiles):
             for part in _portions(box, self.dim):
-                self._emit(lo, part, leading, limit)
+                self._emit(lo, part, leading, limit, elsewhere)
         else:
-            self._emit(lo, box, leading, limit)
+            self._emit(lo, box, leading, limit, elsewhere)
 
-    def _emit(self, lo: Lowering, box: Box, leading: View | None, limit: int) -> None:
+    def _emit(
+        self, lo: Lowering, box: Box, leading: View | None, limit: int, elsewhere: View | None
+    ) -> None:
         like = sliced(next(iter(self.outs.values())), box)
         inputs = [sliced(v, box) for v in self.tiles]
         inputs = [lo.staged(v, like) if v.buffer.memory is DRAM else v for v in inputs]
         columns = [sliced(v, box) for v in self.columns]
-        results = {i: sliced(v, box) for i, v in self.outs.items()}
+        results = {i: elsewhere or sliced(v, box) for i, v in self.outs.items()}
         views = [*results.values(), *([leading] if leading is not None else []), *inputs, *columns]
         if views[0].replicated:
             views = [_on_every_partition(v) for v in views]

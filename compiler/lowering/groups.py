@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from compiler.graph.graph import Graph, Node, Value
 from compiler.lowering.expression import SUPPORTED
+from compiler.lowering.softmax_nest import Nest, find_nests
 
 ANCHORS = frozenset({"matmul", "conv", "conv_transpose"})
 MOVES = frozenset({"reshape", "transpose", "slice", "broadcast_to"})
@@ -23,9 +24,13 @@ WINDOW = 200
 
 @dataclass(frozen=True)
 class Group:
-    """Nodes lowered together, in topological order; the first is the anchor."""
+    """Nodes lowered together, in topological order; the first is the anchor.
+
+    `nest` says so where they are a softmax between two products (`softmax_nest.py`).
+    """
 
     nodes: tuple[Node, ...]
+    nest: Nest | None = None
 
     @property
     def anchor(self) -> Node:
@@ -50,18 +55,25 @@ def is_elementwise(node: Node) -> bool:
 
 
 def group(
-    graph: Graph, fuse: bool = True, joins: Callable[[Node, Node], bool] | None = None
+    graph: Graph,
+    fuse: bool = True,
+    joins: Callable[[Node, Node], bool] | None = None,
+    nests: bool = True,
 ) -> list[Group]:
     """Every node in exactly one group, groups in an order in which each can run.
 
     Args:
         fuse: off, every node is a group of its own.
         joins: a last word on (anchor, node); all join where it is None.
+        nests: a softmax between two products is one group.
     """
-    taken: set[int] = set()
+    found = {id(n.scores): n for n in find_nests(graph)} if fuse and nests else {}
+    taken: set[int] = {id(node) for nest in found.values() for node in nest.nodes}
     groups: list[Group] = []
     nodes = graph.nodes
     for i, node in enumerate(nodes):
+        if id(node) in found:
+            groups.append(Group(found[id(node)].nodes, found[id(node)]))
         if id(node) in taken:
             continue
         members = [node]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from compiler.graph.attrs import integer, pairs
 from compiler.graph.graph import Graph, Node, Value
+from compiler.lowering.attention import lower_attention
 from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
 from compiler.lowering.elementwise import STAGED, lower_group
 from compiler.lowering.finite import may_be_infinite
@@ -129,7 +130,7 @@ def lower(
     lo.note_infinite(graph.inputs)
     lo.parts = _parts(graph) if resident else {}
     away = None if resident else ThroughDram(lo, {v.id: outputs[v.name] for v in graph.outputs})
-    for members in group(graph, fuse):
+    for members in group(graph, fuse, nests=resident):
         if id(members.anchor) in loaded:
             continue  # the convolution behind it reads DRAM itself
         lo.kernel.set_layer(_layer(members.anchor))
@@ -253,7 +254,9 @@ def _keep_outside(lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, l
 def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:
     node = members.anchor
     _load_constants(lo, node, wanted)
-    if node.op in PRODUCTS:
+    if members.nest is not None:
+        lower_attention(lo, members.nest)
+    elif node.op in PRODUCTS:
         results = members.outputs(lo.graph)
         lower_product(lo, list(members.nodes), results, _product_spec(node, results, wanted))
     elif is_elementwise(node):

@@ -35,39 +35,53 @@ def lower_product(lo: Lowering, nodes: list[Node], results: list[Value], wanted:
         raise AssertionError(node.op)
 
 
-def _matmul(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
-    shape = node.output.shape
-    rank = len(shape)
+def _sides(node: Node) -> list[tuple[Value, int, int]]:
+    """Each operand with its summed and its free dimension."""
     sides = []
     for i, value in enumerate(node.inputs):
         swap = flag(node, "transpose_b" if i else "transpose_a")
         k = len(value.shape) - (1 if (i == 0) != swap else 2)
-        free = 2 * len(value.shape) - 3 - k
-        sides.append((value, k, free))
-    stationary = 0 if spec.dim == rank - 2 else 1
+        sides.append((value, k, 2 * len(value.shape) - 3 - k))
+    return sides
+
+
+def computed_term(lo: Lowering, node: Node, dim: int) -> Term:
+    """The term of a product of two computed operands, where `dim` lies on partitions."""
+    shape, rank, sides = node.output.shape, len(node.output.shape), _sides(node)
+    stationary = 0 if dim == rank - 2 else 1
+    views = []
+    for i, (value, k, free) in enumerate(sides):
+        view = _contracted(lo, value, k, free, math.prod(shape) / lo.hw.pe_columns)
+        views.append(_operand(view, k, free, rank, 1 - i))
+    term = Term(views[stationary], views[1 - stationary])
+    try:
+        check_meeting(shape, dim, term)
+    except Mismatch:  # they lie in layouts of their own
+        views = [
+            _operand(lo.from_first(value, Spec.of(value.shape, k)), k, free, rank, 1 - i)
+            for i, (value, k, free) in enumerate(sides)
+        ]
+        term = Term(views[stationary], views[1 - stationary])
+    return term
+
+
+def _matmul(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
+    shape = node.output.shape
+    rank = len(shape)
     if spec.dim < rank - 2:
         raise AssertionError("a product has a row or column dimension on partitions")
-    constant = [v.id in lo.graph.constants and v.id not in lo.views for v, _, _ in sides]
-    extent = node.inputs[0].shape[sides[0][1]]
-    k_spec: dict[int, View] = {}
-    for i, (value, k, free) in enumerate(sides):
-        if not constant[i]:
-            view = _contracted(lo, value, k, free, math.prod(shape) / lo.hw.pe_columns)
-            k_spec[i] = _operand(view, k, free, rank, 1 - i)
+    constant = [v.id in lo.graph.constants and v.id not in lo.views for v in node.inputs]
     if not any(constant):
-        terms = [Term(k_spec[stationary], k_spec[1 - stationary])]
-        try:
-            check_meeting(shape, spec.dim, terms[0])
-        except Mismatch:  # they lie in layouts of their own
-            for i, (value, k, free) in enumerate(sides):
-                view = lo.from_first(value, Spec.of(value.shape, k))
-                k_spec[i] = _operand(view, k, free, rank, 1 - i)
-            terms = [Term(k_spec[stationary], k_spec[1 - stationary])]
-        contract(lo, shape, spec.dim, spec.block, terms, behind)
+        contract(lo, shape, spec.dim, spec.block, [computed_term(lo, node, spec.dim)], behind)
         return
+    sides = _sides(node)
     w = constant.index(True)
-    other = k_spec[1 - w]
-    _with_weights(lo, node, spec, behind, w, stationary == w, other, extent, sides[w][1:])
+    value, k, free = sides[1 - w]
+    view = _contracted(lo, value, k, free, math.prod(shape) / lo.hw.pe_columns)
+    other = _operand(view, k, free, rank, w)
+    extent = node.inputs[0].shape[sides[0][1]]
+    stationary = (0 if spec.dim == rank - 2 else 1) == w
+    _with_weights(lo, node, spec, behind, w, stationary, other, extent, sides[w][1:])
 
 
 def _contracted(lo: Lowering, value: Value, k: int, free: int, products: float) -> View:

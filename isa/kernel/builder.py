@@ -128,6 +128,7 @@ def _opcode(mnemonic: str) -> int:
 
 _LOAD, _MATMUL = _opcode("load_stationary"), _opcode("matmul")
 _ACTIVATION, _DMA, _MEMSET = _opcode("activation"), _opcode("dma_copy"), _opcode("memset")
+_ACTIVATION_REDUCE = _opcode("activation_reduce")
 _TENSOR_TENSOR, _TENSOR_SCALAR = _opcode("tensor_tensor"), _opcode("tensor_scalar")
 _SELECT = _opcode("tensor_copy_predicated")
 _SCALAR_TENSOR = _opcode("scalar_tensor_tensor")
@@ -250,6 +251,22 @@ class Kernel:
         row = [_ACTIVATION, 0, int(function), 0, *tile_words(dst), *tile_words(src), 0, 0, 0]
         row += [_scalar_word(scale), _scalar_word(bias), Immediate.of(alpha).bits]
         self._emit(Engine.SCALAR, row, (dst.buffer.id, src.buffer.id, -1, _id(scale), _id(bias)))
+
+    def activation_reduce(
+        self,
+        dst: Ap,
+        src: Ap,
+        function: ActivationFunction,
+        sums: Ap,
+        scale: Scalar = 1.0,
+        bias: Scalar = None,
+    ) -> None:
+        """dst := function(src * scale + bias), and its row sums, on the scalar engine."""
+        row = [_ACTIVATION_REDUCE, 0, int(function), 0]
+        row += [*tile_words(dst), *tile_words(src), *tile_words(sums)]
+        row += [_scalar_word(scale), _scalar_word(bias), Immediate.of(0.0).bits]
+        operands = (dst.buffer.id, src.buffer.id, sums.buffer.id, _id(scale), _id(bias))
+        self._emit(Engine.SCALAR, row, operands)
 
     def tensor_tensor(
         self, dst: Ap, a: Ap, b: Ap, op: AluOp, engine: Engine = Engine.VECTOR

@@ -1,0 +1,104 @@
+"""A softmax between two products: whatever its shape, one nest that agrees with the graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compiler.graph.builder import GraphBuilder
+from compiler.graph.graph import FP32, Graph
+from compiler.lowering.softmax_nest import find_nests
+from isa.program import BufferKind
+from tests.compiler.device_run import compiled, error_on_device
+
+# batch, heads, queries, keys, columns a head
+SHAPES = {
+    "two heads side by side": (2, 4, 128, 128, 64),
+    "rows and keys end inside a block": (1, 2, 197, 197, 64),
+    "a narrow head": (1, 3, 20, 33, 8),
+    "heads of quarters": (1, 4, 40, 130, 32),
+    "a long row": (1, 1, 130, 1100, 64),
+    "wide heads": (1, 2, 64, 64, 128),
+}
+
+
+def attention(
+    shape: tuple[int, int, int, int, int], masked: bool = False, divides: bool = False
+) -> Graph:
+    """softmax(x a (y b)^T / 8 [+ mask]) (y c), heads joined, times w: an attention layer."""
+    batch, heads, rows, keys, columns = shape
+    rng = np.random.default_rng(0)
+    width = heads * columns
+    b = GraphBuilder("attention")
+    x, y = b.input("x", (batch, rows, width), FP32), b.input("y", (batch, keys, width), FP32)
+    weights = [
+        b.constant((rng.standard_normal((width, width)) / np.sqrt(width)).astype(np.float32))
+        for _ in range(4)
+    ]
+
+    def split(value, extent, w, perm):  # type: ignore[no-untyped-def]
+        made = b.emit("matmul", value, w)
+        return b.emit(
+            "transpose",
+            b.emit("reshape", made, shape=(batch, extent, heads, columns)),
+            perm=perm,
+        )
+
+    q = split(x, rows, weights[0], (0, 2, 1, 3))
+    k = split(y, keys, weights[1], (0, 2, 3, 1))
+    v = split(y, keys, weights[2], (0, 2, 1, 3))
+    scores = b.emit("mul", b.emit("matmul", q, k), b.constant(np.float32(0.125)))
+    if masked:
+        causal = np.where(np.tri(rows, keys), 0, -np.inf).astype(np.float32)
+        scores = b.emit("add", scores, b.constant(causal))
+    top = b.emit("reduce", scores, kind="max", axes=(3,), keepdims=True)
+    e = b.emit("exp", b.emit("sub", scores, top))
+    total = b.emit("reduce", e, kind="sum", axes=(3,), keepdims=True)
+    weight = b.emit("div", e, total) if divides else b.emit("mul", e, b.emit("reciprocal", total))
+    out = b.emit("transpose", b.emit("matmul", weight, v), perm=(0, 2, 1, 3))
+    joined = b.emit("reshape", out, shape=(batch, rows, width))
+    b.output(b.emit("matmul", joined, weights[3]), "out")
+    return b.finish()
+
+
+def inputs(shape: tuple[int, int, int, int, int]) -> dict[str, np.ndarray]:
+    """Inputs of `attention`."""
+    batch, heads, rows, keys, columns = shape
+    rng = np.random.default_rng(1)
+    return {
+        name: rng.standard_normal((batch, extent, heads * columns)).astype(np.float32)
+        for name, extent in (("x", rows), ("y", keys))
+    }
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
+def test_attention_agrees_with_its_graph(
+    shape: tuple[int, int, int, int, int], masked: bool
+) -> None:
+    graph = attention(shape, masked, divides=masked)
+    assert len(find_nests(graph)) == 1
+    assert error_on_device(graph, inputs(shape)) < 2e-5
+
+
+def test_no_scores_go_to_dram() -> None:
+    made = compiled(attention((1, 1, 2048, 2048, 64)), auto_cast="all")
+    scratch = [b for b in made.program.buffers if b.kind is BufferKind.SCRATCH]
+    assert sum(b.size_bytes for b in scratch) == 0
+    assert made.report["dram_bytes"] <= 1.05 * made.report["dram_bytes_compulsory"]
+
+
+def test_what_is_read_elsewhere_is_not_fused_away() -> None:
+    b = GraphBuilder("watched")
+    q, k, v = (b.input(n, (40, 32), FP32) for n in "qkv")
+    scores = b.emit("matmul", q, k, transpose_b=True)
+    top = b.emit("reduce", scores, kind="max", axes=(1,), keepdims=True)
+    e = b.emit("exp", b.emit("sub", scores, top))
+    weight = b.emit("div", e, b.emit("reduce", e, kind="sum", axes=(1,), keepdims=True))
+    b.output(b.emit("matmul", weight, v), "out")
+    b.output(weight, "weight")
+    graph = b.finish()
+    assert not find_nests(graph)
+    rng = np.random.default_rng(2)
+    arrays = {n: rng.standard_normal((40, 32)).astype(np.float32) for n in "qkv"}
+    assert error_on_device(graph, arrays) < 2e-5
