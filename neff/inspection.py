@@ -13,8 +13,9 @@ from isa.memory import stream_name
 from isa.program import Words
 from isa.spec import REGISTRY
 from neff.header import content_uuid
-from neff.layout import FEATURES, HEADER_FIELDS, LIMITS, Limits, section_name
+from neff.layout import FEATURES, HEADER_FIELDS, HOST_SECTIONS, LIMITS, Limits, section_name
 from neff.model import ModelTensor, Section
+from neff.partitioned import DevicePart, HostPart, PartitionedNeff, PartTensor, partitioned_of
 from neff.reader import Contents, model_of, open_contents
 
 
@@ -26,8 +27,7 @@ def inspect(
     Raises as `neff.reader.read`: a file that cannot be read cannot be inspected either.
     """
     contents = open_contents(path, check_hash=check_hash, limits=limits)
-    neff = model_of(contents)
-    return {
+    outside = {
         "header": _header(contents),
         "compressed": contents.compressed,
         "hash_checked": check_hash,
@@ -35,6 +35,11 @@ def inspect(
             {"name": m.name, "offset": m.offset, "size_bytes": m.size}
             for m in contents.members.values()
         ],
+    }
+    if contents.header.feature_bits & HOST_SECTIONS:
+        return outside | _partitioned(partitioned_of(contents))
+    neff = model_of(contents)
+    return outside | {
         "name": neff.name,
         "target": neff.target,
         "cores": neff.cores,
@@ -46,6 +51,41 @@ def inspect(
         "sections": [_section(s, section_name(i)) for i, s in enumerate(neff.sections)],
         "metadata": dict(neff.metadata),
     }
+
+
+def _partitioned(model: PartitionedNeff) -> dict[str, Any]:
+    """The same of a model in sections: those of the device as `sections`, and the host's."""
+    return {
+        "name": model.name,
+        "target": model.target,
+        "cores": max(neff.cores for neff in model.device),
+        "inputs": [_outer(t) for t in model.inputs],
+        "outputs": [_outer(t) for t in model.outputs],
+        "sections": [
+            _section(section, f"section{i:02d}/{section_name(j)}")
+            for i, part in enumerate(model.parts)
+            if isinstance(part, DevicePart)
+            for j, section in enumerate(part.neff.sections)
+        ],
+        "host_sections": [
+            {
+                "name": f"section{i:02d}",
+                "engine": part.engine,
+                "own_process": part.apart,
+                "takes": list(part.takes),
+                "gives": list(part.gives),
+                "size_bytes": len(part.model),
+            }
+            for i, part in enumerate(model.parts)
+            if isinstance(part, HostPart)
+        ],
+        "metadata": dict(model.metadata),
+    }
+
+
+def _outer(tensor: PartTensor) -> dict[str, Any]:
+    shape = None if tensor.shape is None else list(tensor.shape)
+    return {"name": tensor.name, "dtype": tensor.dtype or None, "shape": shape}
 
 
 def _header(contents: Contents) -> dict[str, Any]:

@@ -248,10 +248,11 @@ def model_from_bytes(
     contents = contents_of(view, check_hash, limits)
     if not contents.header.feature_bits & HOST_SECTIONS:
         return from_bytes(view, check_hash=False, limits=limits)
-    return _model_of(contents)
+    return partitioned_of(contents)
 
 
-def _model_of(contents: Contents) -> PartitionedNeff:
+def partitioned_of(contents: Contents) -> PartitionedNeff:
+    """The model in sections of an opened file. Raises as `read_model`."""
     names = ("format", "version", "name", "target", "build_version")
     f = contents.document(PARTITION).fields(*names, "inputs", "outputs", "sections", "metadata")
     f["format"].choice("systola-partition")
@@ -284,7 +285,7 @@ def _model_of(contents: Contents) -> PartitionedNeff:
 
 
 def _part(contents: Contents, index: int, node: Node) -> HostPart | DevicePart:
-    on_host = _names(node, "on") == "host"
+    on_host = _side(node) == "host"
     data = contents.data(part_name(index, on_host))
     if not on_host:
         node.fields("on")
@@ -299,9 +300,9 @@ def _part(contents: Contents, index: int, node: Node) -> HostPart | DevicePart:
     )
 
 
-def _names(node: Node, key: str) -> str:
-    others = ("takes", "gives", "engine", "apart")
-    return str(node.fields(key, optional=others)[key].choice("host", "device"))
+def _side(node: Node) -> str:
+    f = node.fields("on", optional=("takes", "gives", "engine", "apart"))
+    return f["on"].choice("host", "device")
 
 
 def _texts(node: Node) -> tuple[str, ...]:

@@ -53,12 +53,14 @@ def verify(
     """Prove that a NEFF has no race, no deadlock and no stray access; or say where it has one."""
     from isa.hardware import load_target
     from isa.verify import verify as faults_of
-    from neff import read
+    from neff import Neff, read_model
 
-    model = read(file)
+    model = read_model(file)
     hw = load_target(target or model.target)
-    found = [fault for section in model.sections for fault in faults_of(section.program, hw)]
-    instructions = sum(section.program.instructions for section in model.sections)
+    device = [model] if isinstance(model, Neff) else model.device
+    sections = [section for part in device for section in part.sections]
+    found = [fault for section in sections for fault in faults_of(section.program, hw)]
+    instructions = sum(section.program.instructions for section in sections)
     if json:
         console.emit(
             {
@@ -87,6 +89,10 @@ def inspect(file: NeffFile, json: AsJson = False) -> None:
         console.emit(found)
         return
     console.show_pairs(_summary(found))
+    for host in found.get("host_sections", ()):
+        apart = ", in a process of its own" if host["own_process"] else ""
+        text = f"{host['engine']}{apart}: {', '.join(host['takes'])} -> {', '.join(host['gives'])}"
+        console.show_pairs([(f"{host['name']} (host)", text)])
     for section in found["sections"]:
         rows = [
             (name, s["instructions"], ", ".join(f"{k} {n}" for k, n in s["opcodes"].items()))
@@ -124,11 +130,19 @@ def disassemble(
     """Print a NEFF's programs as assembly text."""
     from isa.assembly import disassemble as text_of
     from isa.files import whole_file
-    from neff import read
+    from neff import DevicePart, Neff, read_model
     from neff.layout import section_name
 
-    sections = read(file).sections
-    texts = {section_name(i): text_of(s.program) for i, s in enumerate(sections)}
+    model = read_model(file)
+    parts = {"": model} if isinstance(model, Neff) else {}
+    for i, part in enumerate(() if isinstance(model, Neff) else model.parts):
+        if isinstance(part, DevicePart):
+            parts[f"section{i:02d}/"] = part.neff
+    texts = {
+        f"{place}{section_name(i)}": text_of(s.program)
+        for place, part in parts.items()
+        for i, s in enumerate(part.sections)
+    }
     plain = "\n".join(
         text if len(texts) == 1 else f"; section {name}\n{text}" for name, text in texts.items()
     )
