@@ -95,6 +95,7 @@ class Lowering:
     images: dict[int, Source] = field(default_factory=dict)  # convolved from DRAM, by id
     constant_data: Constants = field(default_factory=Constants)
     load: Load = field(default_factory=Load)
+    staging: bool = False  # a transfer is being laid out row-major on chip
     _identity: dict[DType, View] = field(default_factory=dict)
     _ones: dict[tuple[DType, float], View] = field(default_factory=dict)
     _wide: dict[tuple[DType, int, int], Buffer] = field(default_factory=dict)
@@ -449,10 +450,13 @@ class Lowering:
 
         loads = src.buffer.memory is DRAM
         chip = dst if loads else src
-        staged = row_major_stage(self, chip, src if loads else dst)
+        far = src if loads else dst
+        staged = None if self.staging else row_major_stage(self, chip, far)
         if staged is not None:
+            self.staging = True  # where the copy goes through DRAM in turn, it goes as it lies
             self.dma(staged, src) if loads else self.copy(staged, src)
             self.copy(dst, staged) if loads else self.dma(dst, staged)
+            self.staging = False
             return
         for box in ragged_regions(chip):
             self._dma_region(sliced(dst, box), sliced(src, box))

@@ -6,16 +6,18 @@ Out   `Place`s in the order of the nodes: in front of a node, or inside a produc
 Nodes stand in topological order, so any place is a cut. A product with a constant operand is many
 *atoms*, a few blocks of its columns each: a layer need not go to one core as a whole. The cost of a
 stage, in seconds: its arithmetic; what it receives and hands on, over the DRAM rate of a core whose
-neighbours are as busy; and what its weights exceed the room for them, at the same rate, for that is
-what streaming them in each run costs. The best cut for k stages is the best of all cuts for k - 1
-stages and one more: dynamic programming over atoms. Costs are estimates; what comes out is measured
-(`stages.py`).
+neighbours are as busy; and what its weights exceed the room for them, at a tenth of that rate: they
+would be streamed in each run, and they are to stay. The best cut for k stages is the best of all
+cuts for k - 1 stages and one more: dynamic programming over atoms. Costs are estimates; what comes
+out is measured, and corrects them (`stages.py`).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +25,20 @@ from numpy.typing import NDArray
 from compiler.bound import node_macs
 from compiler.graph.attrs import flag, integer
 from compiler.graph.graph import Graph, Node, Value
-from compiler.lowering.layout import bytes_a_partition
+from compiler.lowering.context import PARTITIONS
+from compiler.lowering.layout import best, bytes_a_partition, wishes
 from isa.hardware import Hardware
 
 Floats = NDArray[np.float64]
-BLOCK = 128
-"""Columns are cut at multiples of the partitions, so that parts are joined where they lie."""
-GRAINS = 12
+NARROW = 32
+"""Columns that lie along the bytes of a partition are cut at multiples of this; those that lie on
+partitions at whole blocks, so that parts are joined where they lie."""
+GRAINS = 48
 """Parts of an average stage's weights, at least, that products are cut into."""
 HEADROOM = 1.25
 """Activations take so much more room than is live between nodes: what nodes hold inside."""
+STREAMED = 10
+"""How much worse a byte is that is streamed than one that is handed on."""
 LARGE = 1e18
 
 
@@ -63,24 +69,41 @@ class Atoms:
     crossing: Floats
 
 
-def cut(graph: Graph, hw: Hardware, stages: int) -> list[Place]:
+def cut(atoms: Atoms, hw: Hardware, stages: int) -> list[Place]:
     """The places, stages - 1 or fewer where the graph has no more pieces."""
-    atoms = atoms_of(graph, hw, stages)
     n = len(atoms.seconds)
     stages = min(stages, n)
     cost = stage_costs(atoms, hw)
-    best = np.full(n + 1, LARGE)
-    best[0] = 0.0
+    least = np.full(n + 1, LARGE)
+    least[0] = 0.0
     came: list[NDArray[np.int64]] = []
     for _ in range(stages):
-        slowest = np.maximum(best[:, None], cost)  # [from, to]
+        slowest = np.maximum(least[:, None], cost)  # [from, to]
         came.append(np.argmin(slowest, axis=0))
-        best = slowest[came[-1], np.arange(n + 1)]
+        least = slowest[came[-1], np.arange(n + 1)]
     at, found = n, list[Place]()
     for back in reversed(came):
         at = int(back[at])
         found.append(atoms.places[at])
     return found[::-1][1:]
+
+
+def corrected(
+    atoms: Atoms, places: Sequence[Place], seconds: Sequence[float], needed: Sequence[int]
+) -> Atoms:
+    """The atoms as the stages between places turned out.
+
+    Args:
+        seconds: what each stage took.
+        needed: bytes a partition that each had to have beside its weights.
+    """
+    ends = [0, *(atoms.places.index(p) for p in places), len(atoms.seconds)]
+    time, live = atoms.seconds.copy(), atoms.live.copy()
+    for (first, last), took, held in zip(itertools.pairwise(ends), seconds, needed, strict=True):
+        time[first:last] *= took / max(1e-12, float(time[first:last].sum()))
+        most = HEADROOM * float(atoms.live[first : last + 1].max())
+        live[first:last] *= max(1.0, held / max(1.0, most))
+    return replace(atoms, seconds=time, live=live)
 
 
 def stage_costs(atoms: Atoms, hw: Hardware) -> Floats:
@@ -94,7 +117,7 @@ def stage_costs(atoms: Atoms, hw: Hardware) -> Floats:
     room = np.maximum(0.0, hw.sbuf_partition_bytes - HEADROOM * live)
     excess = np.maximum(0.0, weights[None, :] - weights[:, None] - room) * hw.partitions
     handed = atoms.crossing[:, None] + atoms.crossing[None, :]
-    cost: Floats = time[None, :] - time[:, None] + (excess + handed) / rate
+    cost: Floats = time[None, :] - time[:, None] + (STREAMED * excess + handed) / rate
     cost[np.tril_indices(n + 1)] = LARGE
     return cost
 
@@ -114,14 +137,16 @@ def atoms_of(graph: Graph, hw: Hardware, stages: int) -> Atoms:
         counted.update(v.id for v in fresh)
         weights.append(sum(_partition_bytes(node, v) for v in fresh))
     grain = max(1.0, sum(weights) / (stages * GRAINS))
-    live, crossing = _at_nodes(graph)
+    live, crossing = _at_nodes(graph, hw)
+    wanted = wishes(graph)
     places, parts = list[Place](), list[tuple[float, float]]()
     held, handed = list[float](), list[float]()
     for i, node in enumerate(graph.nodes):
         seconds = _seconds(node, hw)
         columns = columns_of(graph, node)
-        count = min(columns // BLOCK, math.ceil(weights[i] / grain)) if columns else 1
-        ends = [round(k * columns / BLOCK / max(1, count)) * BLOCK for k in range(max(1, count))]
+        unit = PARTITIONS if best(wanted, node.output).dim == _axis(node) else NARROW
+        count = max(1, min(columns // unit, math.ceil(weights[i] / grain)))
+        ends = [round(k * columns / unit / count) * unit for k in range(count)]
         for first, last in zip(ends, [*ends[1:], max(1, columns)], strict=True):
             share = (last - first) / max(1, columns)
             places.append(Place(i, first))
@@ -153,6 +178,11 @@ def columns_of(graph: Graph, node: Node) -> int:
     return 0
 
 
+def _axis(node: Node) -> int:
+    """The dimension of a product's result that its columns are."""
+    return 1 if node.op == "conv" else len(node.output.shape) - 1
+
+
 def _partition_bytes(node: Node, value: Value) -> float:
     """Bytes a partition of a constant as its reader will have it, about."""
     size = value.size_bytes
@@ -161,8 +191,8 @@ def _partition_bytes(node: Node, value: Value) -> float:
     elif node.op == "conv":
         k = value.shape[1]
     else:
-        return max(64.0, size / BLOCK)
-    return size / k * math.ceil(k / BLOCK)
+        return max(64.0, size / PARTITIONS)
+    return size / k * math.ceil(k / PARTITIONS)
 
 
 def _seconds(node: Node, hw: Hardware) -> float:
@@ -176,9 +206,9 @@ def _seconds(node: Node, hw: Hardware) -> float:
     return elements / hw.partitions / hw.act_clock_hz
 
 
-def _at_nodes(graph: Graph) -> tuple[list[float], list[float]]:
+def _at_nodes(graph: Graph, hw: Hardware) -> tuple[list[float], list[float]]:
     """In front of each node: bytes a partition that are live, and bytes that a cut hands on."""
-    spread = bytes_a_partition(graph, 2)
+    spread = bytes_a_partition(graph, 2, hw)
     last = {v.id: i for i, n in enumerate(graph.nodes) for v in n.inputs}
     ends: dict[int, list[Value]] = {}
     held, handed = 0.0, 0.0

@@ -52,6 +52,7 @@ class Pinned:
         partition_bytes: bytes of every partition, at the top of SBUF, that are set aside.
         constant_bytes: DRAM bytes that no run has to read.
         total_bytes: DRAM bytes of all that could be pinned.
+        needed: bytes a partition that a run holds besides, at least, were all of that pinned.
     """
 
     run: VirtualProgram
@@ -60,6 +61,7 @@ class Pinned:
     partition_bytes: int
     constant_bytes: int
     total_bytes: int
+    needed: int = 0
 
     def below(self, hw: Hardware) -> Hardware:
         """The target without what is set aside."""
@@ -115,7 +117,8 @@ def plan_pinned(
     """
     every = pin(program, hw, hw.sbuf_partition_bytes)
     deps = dependencies(every.run)
-    room = most_room(every.run, deps, hw)
+    needed = most_held(every.run, deps, hw)
+    room = max(0, hw.sbuf_partition_bytes - needed)
     for share in SHARES:
         pinned = pin(program, hw, int(room * share))
         deps = dependencies(pinned.run)
@@ -125,17 +128,15 @@ def plan_pinned(
             if share == SHARES[-1]:
                 raise
             continue
-        return pinned, deps, pinned.completed(planned)
+        return replace(pinned, needed=needed), deps, pinned.completed(planned)
     raise AssertionError("the last share gives a plan or raises")
 
 
-def most_room(program: VirtualProgram, deps: Dependencies, hw: Hardware) -> int:
-    """Bytes a partition that a run leaves, at most, for what is pinned: all but what its canonical
-    order holds at the fullest moment. `program` is a `Pinned.run`."""
+def most_held(program: VirtualProgram, deps: Dependencies, hw: Hardware) -> int:
+    """Bytes a partition that the canonical order of a program holds at the fullest moment."""
     costs = costs_of(program, hw)
     tables = tables_of(program, units_of(program, deps, costs), costs)
-    needed = int(base_demand(tables)[:QUADRANTS].max(initial=0))
-    return max(0, hw.sbuf_partition_bytes - needed)
+    return int(base_demand(tables)[:QUADRANTS].max(initial=0))
 
 
 def pinnable(program: VirtualProgram) -> Ints:

@@ -2,8 +2,11 @@
 
 Before                                         After a cut inside the product, at column c
     y = matmul(x, w)                               stage k      y1 = matmul(x, w[:, :c])
-    z = gelu(y)                                    stage k + 1  y2 = matmul(x, w[:, c:])
-                                                                y = concat(y1, y2);  z = gelu(y)
+    z = gelu(y)                                                 z1 = gelu(y1)
+                                                   stage k + 1  y2 = matmul(x, w[:, c:])
+                                                                z2 = gelu(y2);  z = concat(z1, z2)
+
+What is elementwise behind a cut product, with constants alone besides, goes with its pieces.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 
 from compiler.graph.attrs import flag
 from compiler.graph.graph import Array, Graph, Node, Value
+from compiler.lowering.groups import is_elementwise
 from compiler.multicore.cut import Place, columns_of
 
 
@@ -28,10 +32,12 @@ class Stage:
             model's own and what later stages receive.
         received: by the input's name, the stage that has it: as an output, or as an input of the
             model that it was the first to read.
+        origin: the model's own value for each output; of a piece that which it is a part of.
     """
 
     graph: Graph
     received: dict[str, int]
+    origin: dict[str, Value]
 
 
 def split(graph: Graph, places: Sequence[Place]) -> list[Stage]:
@@ -48,9 +54,12 @@ class _Parts:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.constants: dict[int, Array] = dict(graph.constants)
+        self.origin: dict[int, Value] = {}  # piece -> the value that it is a part of
         self.values = {v.id: v for v in graph.constant_values}
         self._next = 1 + max((v.id for v in graph.values()), default=0)
         self._pieces: dict[int, list[Value]] = {}
+        self._readers = graph.consumers()
+        self._gone: set[int] = set()  # outputs of nodes that went with pieces
 
     def between(self, first: Place, last: Place) -> list[Node]:
         """The nodes of a stage."""
@@ -62,40 +71,80 @@ class _Parts:
             stop = last.column if i == last.node else 0
             if begin or stop:
                 nodes += self._piece(node, begin, stop or columns_of(self.graph, node))
-            else:
+            elif node.output.id not in self._gone:
                 nodes.append(node)
         return nodes
 
     def _piece(self, node: Node, begin: int, stop: int) -> list[Node]:
         """Columns [begin, stop) of a product; with the last of them the whole is joined."""
-        whole, weights = node.output, node.inputs[1]
-        axis = 1 if node.op == "conv" else len(whole.shape) - 1
-        by_row = node.op == "conv" or flag(node, "transpose_b")
-        array = self.constants[weights.id]
-        part = array[begin:stop] if by_row else array[:, begin:stop]
-        name = f"columns{begin}-{stop}"
-        constant = self._value(replace_shape(weights, part.shape), f"{weights.name}/{name}")
-        self.constants[constant.id] = np.ascontiguousarray(part)
-        self.values[constant.id] = constant
-        shape = tuple(stop - begin if d == axis else e for d, e in enumerate(whole.shape))
-        made = self._value(replace_shape(whole, shape), f"{whole.name}/{name}")
-        inputs = (node.inputs[0], constant, *node.inputs[2:])
-        nodes = [replace(node, inputs=inputs, outputs=(made,))]
+        axis = 1 if node.op == "conv" else len(node.output.shape) - 1
+        chain = [node, *self._behind(node)]
+        weights = 0 if node.op == "conv" or flag(node, "transpose_b") else 1
+        nodes: list[Node] = []
+        known: dict[int, Value] = {}
+        for at, one in enumerate(chain):
+            inputs = []
+            for v in one.inputs:
+                if v.id in known:
+                    inputs.append(known[v.id])
+                elif at == 0:
+                    product = v is node.inputs[1]
+                    inputs.append(self._cut(v, weights, begin, stop) if product else v)
+                else:
+                    inputs.append(self._beside(v, one.output, axis, begin, stop))
+            shape = _with(one.output.shape, axis, stop - begin)
+            made = self._value(one.output, shape, begin, stop)
+            known[one.output.id] = made
+            nodes.append(replace(one, inputs=tuple(inputs), outputs=(made,)))
+        whole = chain[-1].output
+        self._gone.update(n.output.id for n in chain[1:])
         pieces = self._pieces.setdefault(whole.id, [])
-        pieces.append(made)
+        pieces.append(nodes[-1].output)
         if stop == columns_of(self.graph, node):
             nodes.append(Node("concat", tuple(pieces), (whole,), {"axis": axis}, node.sources))
         return nodes
 
-    def _value(self, like: Value, name: str) -> Value:
-        made = replace(like, id=self._next, name=name)
+    def _behind(self, node: Node) -> list[Node]:
+        """The elementwise nodes that go with the pieces of a product."""
+        results = {v.id for v in self.graph.outputs}
+        found: list[Node] = []
+        value = node.output
+        while value.id not in results and len(self._readers.get(value.id, ())) == 1:
+            (reader,) = self._readers[value.id]
+            others = [v for v in reader.inputs if v is not value]
+            if not is_elementwise(reader) or reader.output.shape != value.shape:
+                break
+            if not all(v.id in self.graph.constants for v in others):
+                break
+            found.append(reader)
+            value = reader.output
+        return found
+
+    def _beside(self, value: Value, whole: Value, axis: int, begin: int, stop: int) -> Value:
+        """A constant beside columns [begin, stop) of `whole`."""
+        d = axis - (len(whole.shape) - len(value.shape))
+        if d < 0 or value.shape[d] == 1:
+            return value
+        return self._cut(value, d, begin, stop)
+
+    def _cut(self, value: Value, dim: int, begin: int, stop: int) -> Value:
+        """Elements [begin, stop) of a dimension of a constant."""
+        part = self.constants[value.id][(slice(None),) * dim + (slice(begin, stop),)]
+        made = self._value(value, part.shape, begin, stop)
+        self.constants[made.id] = np.ascontiguousarray(part)
+        self.values[made.id] = made
+        return made
+
+    def _value(self, like: Value, shape: tuple[int, ...], begin: int, stop: int) -> Value:
+        name = f"{like.name}/columns{begin}-{stop}"
+        made = replace(like, id=self._next, name=name, shape=shape)
+        self.origin[made.id] = like
         self._next += 1
         return made
 
 
-def replace_shape(value: Value, shape: tuple[int, ...]) -> Value:
-    """The value with another shape."""
-    return replace(value, shape=shape)
+def _with(shape: tuple[int, ...], axis: int, extent: int) -> tuple[int, ...]:
+    return tuple(extent if d == axis else e for d, e in enumerate(shape))
 
 
 def _linked(graph: Graph, bodies: list[list[Node]], parts: _Parts) -> list[Stage]:
@@ -128,5 +177,6 @@ def _linked(graph: Graph, bodies: list[list[Node]], parts: _Parts) -> list[Stage
             constant_values=tuple(parts.values[i] for i in used),
         )
         received = {v.name: owner[i] for i, v in inputs[k].items() if owner[i] != k}
-        stages.append(Stage(part, received))
+        origin = {v.name: parts.origin.get(v.id, v) for v in part.outputs}
+        stages.append(Stage(part, received, origin))
     return stages

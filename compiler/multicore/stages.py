@@ -1,7 +1,8 @@
 """Compile a model as a pipeline: a program a core, weights resident, values handed on.
 
 import, simplify, auto-cast   the whole graph, as for one core (`compiler.pipeline`)
-cut, split                    into a graph a core (`cut.py`, `split.py`)
+cut, split                    into a graph a core, then again with what the stages took (`cut.py`,
+                              `split.py`)
 then for each stage           what the one-core pipeline does behind auto-cast, with its weights
                               pinned (`pin.py`) and what it hands on stored as it lies
                               (`compiler.lowering.hand_over`)
@@ -18,14 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from compiler.bound import bound
-from compiler.cost import Simulated
+from compiler.cost import Simulated, Throughput
 from compiler.errors import CapacityError, UsageError
 from compiler.frontends.onnx import import_onnx
-from compiler.graph.graph import Graph
+from compiler.graph.graph import Graph, Value
 from compiler.graph_passes import simplify
+from compiler.lowering.context import Spec
 from compiler.lowering.finite import may_be_infinite
 from compiler.lowering.hand_over import Handed, HandOver
-from compiler.multicore.cut import cut
+from compiler.lowering.layout import wishes
+from compiler.multicore.cut import Place, atoms_of, corrected, cut
+from compiler.multicore.pin import Pinned
 from compiler.multicore.split import Stage, split
 from compiler.options import Options
 from compiler.pipeline import (
@@ -43,6 +47,9 @@ from compiler.pipeline import (
 from isa.hardware import Hardware, load_target
 from neff.layout import MAX_NODES
 from neff.model import Link, ModelTensor, Neff
+
+ROUNDS = 4
+"""Cuts that are tried: by estimates, then by what the stages of the last cut took."""
 
 
 @dataclass(frozen=True)
@@ -82,45 +89,114 @@ def pipeline_of(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> C
     options = replace(options, pin_weights=True)
     clock.step("simplify")
     graph = prepare_graph(simplify(graph), options, clock)
-    clock.step("cut")
-    parts = split(graph, cut(graph, hw, options.pipeline_cores))
-    made = _compiled(graph, parts, hw, options, clock)
+    atoms = atoms_of(graph, hw, options.pipeline_cores)
+    best: _Attempt | None = None
+    drafts: dict[str, Draft] = {}
+    tried: list[list[Place]] = []
+    for _ in range(ROUNDS):
+        clock.step("cut")
+        places = cut(atoms, hw, options.pipeline_cores)
+        if places in tried:
+            break
+        tried.append(places)
+        made = _attempt(graph, places, drafts, hw, options, clock)
+        if best is None or made.rank < best.rank:
+            best = made
+        atoms = corrected(atoms, places, made.seconds(hw), made.needed)
+    assert best is not None, "there is a first round"
+    stages = [
+        finished(d, hw, options, clock, bound(p.graph, hw))
+        for d, p in zip(best.drafts, best.parts, strict=True)
+    ]
+    neff = _neff(graph, best.parts, stages, hw)
     clock.step("time")
-    sections = tuple(c.neff.sections[0] for c in made)
-    neff = Neff(
-        graph.name,
-        hw.name,
-        sections,
-        inputs=_tensors(graph.inputs, [c.neff.inputs for c in made]),
-        outputs=_tensors(graph.outputs, [c.neff.outputs for c in made]),
-        cores=len(made),
-        links=_links(parts, made),
-    )
-    report = _report(graph, neff, made, parts, hw, clock)
+    found = Simulated().pipeline(neff, hw)
+    clock.stop()
+    report = _report(graph, best.parts, stages, found, hw, clock)
     kept = {k: v for k, v in report.items() if k not in TIMES}
     metadata = {"compiler": COMPILER_VERSION, "options": options.to_json(), "report": kept}
-    return CompiledPipeline(replace(neff, metadata=metadata), graph, tuple(made), report)
+    return CompiledPipeline(replace(neff, metadata=metadata), graph, tuple(stages), report)
 
 
-def _compiled(
-    graph: Graph, parts: Sequence[Stage], hw: Hardware, options: Options, clock: Clock
-) -> list[Compiled]:
-    """Stage after stage, since each begins with what others have laid down."""
+@dataclass(frozen=True)
+class _Attempt:
+    """A cut, and what the stages would be."""
+
+    parts: list[Stage]
+    drafts: list[Draft]
+
+    @property
+    def pinned(self) -> list[Pinned]:
+        """What stays, by stage."""
+        return [d.pinned for d in self.drafts if d.pinned is not None]
+
+    @property
+    def needed(self) -> list[int]:
+        """Bytes a partition that each stage holds beside its weights."""
+        return [p.needed for p in self.pinned]
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Less is better: weights that stay count before time."""
+        streamed = sum(p.total_bytes - p.constant_bytes for p in self.pinned)
+        return streamed, max(d.planned.predicted_ticks for d in self.drafts)
+
+    def seconds(self, hw: Hardware) -> list[float]:
+        """What each stage is expected to take."""
+        return [d.planned.predicted_ticks / hw.ticks_per_s for d in self.drafts]
+
+
+def _attempt(
+    graph: Graph,
+    places: list[Place],
+    drafts: dict[str, Draft],
+    hw: Hardware,
+    options: Options,
+    clock: Clock,
+) -> _Attempt:
+    """Stage after stage, since each begins with what others have laid down. `drafts` are those of
+    earlier cuts, by everything that they depend on."""
     infinite = may_be_infinite(graph)
     results = {v.name for v in graph.outputs}
+    wanted = wishes(graph)
+    parts = split(graph, places)
+    ends = [None, *places, None]
     known: dict[str, Handed] = {}
-    made: list[Compiled] = []
+    made: list[Draft] = []
     for number, part in enumerate(parts):
         later = {name for p in parts[number + 1 :] for name in p.received}
         over = HandOver(
             received={name: known[name] for name in part.received if name in known},
             finite=frozenset(v.name for v in part.graph.inputs if v.id not in infinite),
             free=frozenset(v.name for v in part.graph.outputs if v.name in later - results),
+            wanted={
+                v.name: _narrowed(wanted[part.origin[v.name].id], v) for v in part.graph.outputs
+            },
         )
-        draft = _draft(part.graph, hw, options, clock, over)
-        known |= draft.lowered.handed
-        made.append(finished(draft, hw, options, clock, bound(part.graph, hw)))
-    return made
+        key = repr((ends[number : number + 2], sorted(over.received.items()), sorted(over.free)))
+        if key not in drafts:
+            drafts[key] = _draft(part.graph, hw, options, clock, over)
+        made.append(drafts[key])
+        known |= made[-1].lowered.handed
+    return _Attempt(parts, made)
+
+
+def _narrowed(wanted: dict[Spec, float], value: Value) -> dict[Spec, float]:
+    """The wishes for a whole, said of a piece."""
+    return {Spec(s.dim, min(s.block, value.shape[s.dim])): w for s, w in wanted.items()}
+
+
+def _neff(graph: Graph, parts: Sequence[Stage], made: Sequence[Compiled], hw: Hardware) -> Neff:
+    """A section a stage."""
+    return Neff(
+        graph.name,
+        hw.name,
+        tuple(c.neff.sections[0] for c in made),
+        inputs=_tensors(graph.inputs, [c.neff.inputs for c in made]),
+        outputs=_tensors(graph.outputs, [c.neff.outputs for c in made]),
+        cores=len(made),
+        links=_links(parts, made),
+    )
 
 
 def _draft(graph: Graph, hw: Hardware, options: Options, clock: Clock, over: HandOver) -> Draft:
@@ -159,14 +235,12 @@ def _links(parts: Sequence[Stage], made: Sequence[Compiled]) -> tuple[Link, ...]
 
 def _report(
     graph: Graph,
-    neff: Neff,
-    made: Sequence[Compiled],
     parts: Sequence[Stage],
+    made: Sequence[Compiled],
+    found: Throughput,
     hw: Hardware,
     clock: Clock,
 ) -> dict[str, Any]:
-    found = Simulated().pipeline(neff, hw)
-    clock.stop()
     cycles = -(-found.beat_ticks * hw.base_clock_hz // hw.ticks_per_s)
     reports = [c.report for c in made]
     whole = bound(graph, hw)
