@@ -16,6 +16,8 @@ from simulator.explain import attribute
 from simulator.explain.summary import compact
 from simulator.timing import Timing, prepare, simulate
 
+__all__ = ["CostModel", "Simulated", "Throughput", "Timing"]
+
 
 class CostModel(Protocol):
     """Says how long a program takes."""
@@ -42,11 +44,12 @@ class Simulated:
         return Throughput(simulate_chips(programs, hw), link_ticks(model, hw))
 
     def explanation(
-        self, program: Program, timing: Timing, macs: int, dram_bytes: int
+        self, program: Program, timing: Timing, macs: int, dram_bytes: int, predicted: int
     ) -> dict[str, Any]:
         """Where the time went, as the report has it: idle causes, layers, what fills the bound.
 
         Args:
             macs, dram_bytes: what the model needs at least.
+            predicted: ticks that the schedule expected.
         """
-        return compact(attribute(program, timing), macs, dram_bytes)
+        return compact(attribute(program, timing), macs, dram_bytes, predicted)

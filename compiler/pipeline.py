@@ -230,6 +230,7 @@ def finished(
     if draft.pinned is not None:
         kept = draft.pinned.constant_bytes
         report |= {"pinned_bytes": kept, "streamed_bytes": draft.pinned.total_bytes - kept}
+        report["unpinned_partition_bytes"] = draft.pinned.needed
     report["explain"] = explained
     neff = _neff(draft.graph, draft.lowered, program, planned, hw, options, report)
     return Compiled(neff, draft.graph, program, planned, report)

@@ -38,11 +38,13 @@ class HandOver:
         received: by the input's name.
         finite: inputs that are known to hold no infinity and no NaN.
         free: names of outputs whose order in DRAM nobody prescribes.
+        wanted: layouts that later stages want of them, by weight.
     """
 
     received: Mapping[str, Handed] = field(default_factory=dict)
     finite: frozenset[str] = frozenset()
     free: frozenset[str] = frozenset()
+    wanted: Mapping[str, dict[Spec, float]] = field(default_factory=dict)
 
 
 def hand_on(lo: Lowering, value: Value, home: Buffer) -> Handed:

@@ -9,6 +9,7 @@ follows the heaviest. Where wishes conflict, the value is moved for the readers 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from compiler.graph.attrs import flag, integer, integers, pairs, text
 from compiler.graph.graph import Graph, Node, Value
@@ -22,9 +23,14 @@ VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
 Wishes = dict[int, dict[Spec, float]]
 
 
-def wishes(graph: Graph) -> Wishes:
-    """For every value the layouts that its readers want, by weight."""
-    wanted: Wishes = {v.id: {} for v in graph.values()}
+def wishes(graph: Graph, others: Mapping[str, dict[Spec, float]] | None = None) -> Wishes:
+    """For every value the layouts that its readers want, by weight.
+
+    Args:
+        others: what readers outside of the graph want of its outputs, by name.
+    """
+    others = others or {}
+    wanted: Wishes = {v.id: dict(others.get(v.name, {})) for v in graph.values()}
     for node in reversed(graph.nodes):
         for i, value in enumerate(node.inputs):
             if value.id in graph.constants:

@@ -114,8 +114,8 @@ def lower(
         error.nodes = bad
         raise error
     lo = Lowering(graph, hw, Kernel(hw), tensorize=tensorize)
-    wanted = wishes(graph)
     over = over or HandOver()
+    wanted = wishes(graph, over.wanted)
     lo.wanted, lo.infinite = wanted, may_be_infinite(graph, over.finite)
     lo.halos, lo.fills = _halos(graph)
     if resident and tensorize:
@@ -124,6 +124,8 @@ def lower(
         lo.images = {v: image for v, image in found if image.value.id not in taken}
     loaded = {id(n) for image in lo.images.values() for n in image.skipped}
     readers = graph.consumers()
+    if over.received:  # pieces of a product are loaded where they are joined
+        lo.parts = {i: p for i, p in _parts(graph).items() if p[0] not in graph.outputs}
     inputs = {v.name: _load_input(lo, v, readers.get(v.id, []), over) for v in graph.inputs}
     outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
     _keep_outside(lo, outputs, readers)
