@@ -224,7 +224,9 @@ def finished(
     clock.step("time")
     timing = Simulated().timing(program, hw)
     clock.step("explain")
-    explained = Simulated().explanation(program, timing, limits.macs, limits.dram_bytes)
+    explained = Simulated().explanation(
+        program, timing, limits.macs, limits.dram_bytes, planned.predicted_ticks
+    )
     clock.stop()
     report = _report(draft.graph, program, planned, limits, timing, hw, clock)
     if draft.pinned is not None:
@@ -232,6 +234,9 @@ def finished(
         report |= {"pinned_bytes": kept, "streamed_bytes": draft.pinned.total_bytes - kept}
         report["unpinned_partition_bytes"] = draft.pinned.needed
     report["explain"] = explained
+    if "note" in explained["prediction"]:
+        error = explained["prediction"]["error"]
+        report["notes"].append(f"predicted {100 * error:+.1f} %: {explained['prediction']['note']}")
     neff = _neff(draft.graph, draft.lowered, program, planned, hw, options, report)
     return Compiled(neff, draft.graph, program, planned, report)
 

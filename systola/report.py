@@ -39,6 +39,10 @@ def of_file(metadata: Mapping[str, Any]) -> dict[str, Any]:
         entries = kept.get(key)
         if not isinstance(entries, list) or not all(_has_texts(e, texts) for e in entries):
             kept[key] = None
+    if not _is_explained(kept.get("explain")):
+        kept.pop("explain", None)
+    if not isinstance(kept.get("predicted_cycles"), int):
+        kept.pop("predicted_cycles", None)
     for key in ("host_to_device_bytes", "device_to_host_bytes"):
         if not isinstance(kept.get(key), int):
             kept.pop(key, None)
@@ -47,6 +51,18 @@ def of_file(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _has_texts(entry: object, keys: Sequence[str]) -> bool:
     return isinstance(entry, Mapping) and all(isinstance(entry.get(k), str) for k in keys)
+
+
+def _is_explained(found: object) -> bool:
+    """Whether it has the ticks, and the idle ones by cause, that `lines` shows."""
+    if not isinstance(found, Mapping) or not isinstance(found.get("pe_idle_ticks"), Mapping):
+        return False
+    ticks = [
+        found.get("ticks"),
+        found.get("pe_multiplying_ticks"),
+        *found["pe_idle_ticks"].values(),
+    ]
+    return all(isinstance(t, int) and not isinstance(t, bool) and t >= 0 for t in ticks)
 
 
 def of_run(report: Mapping[str, Any], timing: Timing, simulate_s: float) -> dict[str, Any]:
@@ -118,11 +134,30 @@ def lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     add("SBUF reserved", "sbuf_peak_bytes", "{:,.2f} MiB", 2**-20)
     add("PSUM reserved", "psum_peak_bytes", "{:,.0f} KiB", 2**-10)
     add("instructions", "instructions", "{:,}")
+    rows += _explained(report)
     rows += _host(report)
     add("compiled in", "compile_s", "{:.2f} s")
     add("simulated in", "simulate_s", "{:.2f} s")
     rows += [("note", str(note)) for note in report.get("notes") or ()]
     return rows
+
+
+MOST_CAUSES = 4
+
+
+def _explained(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the tensor engine idles for; `systola explain` has the rest."""
+    from simulator.explain.causes import Cause
+
+    found = report.get("explain")
+    if not found or not found["ticks"]:
+        return []
+    texts = {c.key: c.text for c in Cause}
+    idle = sorted(found["pe_idle_ticks"].items(), key=lambda entry: -entry[1])
+    total = found["ticks"]
+    shown = [f"{100 * t / total:.1f} % {texts.get(k, k)}" for k, t in idle[:MOST_CAUSES] if t]
+    share = 100 * sum(t for _, t in idle) / total
+    return [("PE idle", f"{share:.1f} % of the run: {', '.join(shown)}")] if shown else []
 
 
 def _host(report: Mapping[str, Any]) -> list[tuple[str, str]]:
