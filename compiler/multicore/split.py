@@ -163,6 +163,9 @@ def _linked(graph: Graph, bodies: list[list[Node]], parts: _Parts) -> list[Stage
                 needed.setdefault(owner[i], set()).add(i)
         owner.update(dict.fromkeys(made, k))
         inputs.append(mine)
+    read = {v.id for n in graph.nodes for v in n.inputs}
+    inputs[0].update({v.id: v for v in graph.inputs if v.id not in read})  # the first one takes it
+    owner.update({v.id: 0 for v in graph.inputs if v.id not in read})
     results = {v.id for v in graph.outputs}
     stages = []
     for k, nodes in enumerate(bodies):
