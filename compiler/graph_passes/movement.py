@@ -74,6 +74,18 @@ def transpose_of_units(m: Match) -> Value | None:
     return m.reshape(x, [x.shape[p] for p in perm]) if moved == sorted(moved) else None
 
 
+@rule_for(RULES, "matmul")
+def rows_in_any_shape(m: Match) -> Value | None:
+    """matmul(reshape(x), w) = reshape(matmul(x, w)) where the reshape leaves the columns alone"""
+    if m.array(m[1]) is None or m[1].rank != 2 or m.attrs["transpose_a"]:
+        return None
+    inner = m.behind(m[0], "reshape")
+    if inner is None or inner.inputs[0].rank < 2 or inner.inputs[0].shape[-1] != m[0].shape[-1]:
+        return None
+    made = m.emit("matmul", inner.inputs[0], m[1], **m.attrs)
+    return m.reshape(made, (*m[0].shape[:-1], made.shape[-1]))
+
+
 @rule_for(RULES, "broadcast_to")
 def merge_broadcasts(m: Match) -> Value | None:
     """broadcast(x, its shape) = x;  broadcast(broadcast(x)) = broadcast(x)"""

@@ -13,6 +13,7 @@ from compiler.graph.verify import verify
 from compiler.graph_passes import affine, arithmetic, movement, recognize
 from compiler.graph_passes.narrow_integers import narrow_integers
 from compiler.graph_passes.rewriting import RuleSet, merged, rewrite
+from compiler.graph_passes.split_products import split_products
 
 MOST_ROUNDS = 8  # a walk normalises nearly everything; the rest is a guard against a loop
 
@@ -38,6 +39,7 @@ SIMPLIFICATIONS: tuple[GraphPass, ...] = (
     GraphPass("recognize-functions", _rules(arithmetic.RULES, recognize.RULES)),
     # after recognition: a scale that was part of an activation must not go into the weights
     GraphPass("fold-affine", _rules(arithmetic.RULES, affine.RULES)),
+    GraphPass("split-products", split_products),
     GraphPass("narrow-integers", narrow_integers),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from compiler.graph.graph import Array, Node, Value, is_integer
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
@@ -11,7 +11,7 @@ from compiler.lowering.contract import Box
 from compiler.lowering.expression import Emitter, Op, Term
 from compiler.lowering.integers import BITS, DIVISIONS
 from compiler.tiles.iterate import Mismatch, check_alike, sliced, tiles
-from compiler.tiles.view import Factor, View
+from compiler.tiles.view import Factor, View, compact
 from isa.dtypes import DType
 from isa.kernel import Ap
 from isa.memory import DRAM
@@ -33,6 +33,7 @@ class Plan:
     shape: tuple[int, ...]
     dim: int
     block: int
+    stored: dict[int, View] = field(default_factory=dict)  # results that go to DRAM piece by piece
 
     def emit(
         self,
@@ -60,6 +61,7 @@ class Plan:
         inputs = [lo.staged(v, like) if v.buffer.memory is DRAM else v for v in inputs]
         columns = [sliced(v, box) for v in self.columns]
         results = {i: elsewhere or sliced(v, box) for i, v in self.outs.items()}
+        results |= {i: _beside(lo, results[i]) for i in self.stored}
         views = [*results.values(), *([leading] if leading is not None else []), *inputs, *columns]
         if views[0].replicated:
             views = [_on_every_partition(v) for v in views]
@@ -71,6 +73,16 @@ class Plan:
             first = outs[next(iter(outs))]
             emitter = Emitter(lo.kernel, lo.load, nums, first.partitions, _start(first))
             emitter.run(self.ops, [*lead, *body], rest[len(lead) + len(inputs) :], outs)
+        for i, home in self.stored.items():
+            lo.dma(sliced(home, box), results[i])
+
+
+def _beside(lo: Lowering, like: View) -> View:
+    """A new piece of a tensor, on the same partitions."""
+    factors, stride = compact(like.factors)
+    partitions = like.start + math.prod(f.extent for fs in like.factors for f in fs if f.part)
+    buffer = lo.kernel.sbuf(partitions, stride * like.dtype.size_bytes, "piece of an output")
+    return View(buffer, like.dtype, like.shape, factors, like.start)
 
 
 def _portions(box: Box, dim: int) -> list[Box]:
@@ -141,7 +153,9 @@ def plan(
         ops.append(Op(node.op, terms, dtype, uses.get(node.output.id, 0), param))
         if node.output.id in outs_of:
             result_op[len(ops) - 1] = outs_of[node.output.id]
-    return Plan(ops, made.tiles, made.columns, result_op, shape, spec.dim, spec.block)
+    homes = {id(outs_of[v.id]): lo.outside[v.id] for v in results if v.id in lo.outside}
+    stored = {i: homes[id(view)] for i, view in result_op.items() if id(view) in homes}
+    return Plan(ops, made.tiles, made.columns, result_op, shape, spec.dim, spec.block, stored)
 
 
 def _special(node: Node) -> str | None:

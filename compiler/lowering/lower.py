@@ -129,6 +129,8 @@ def lower(
     inputs = {v.name: _load_input(lo, v, readers.get(v.id, []), over) for v in graph.inputs}
     outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
     _keep_outside(lo, outputs, readers)
+    if resident:
+        _store_in_pieces(lo, outputs, readers, over.free)
     lo.note_infinite(graph.inputs)
     lo.parts = _parts(graph) if resident else {}
     away = None if resident else ThroughDram(lo, {v.id: outputs[v.name] for v in graph.outputs})
@@ -253,6 +255,26 @@ def _keep_outside(lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, l
             lo.outside[v.id] = dense(outputs[v.name], device_dtype(v.dtype), v.shape)
 
 
+STORED_BYTES = 16384
+"""Bytes a partition from which on a product that is an output is stored tile by tile."""
+
+
+def _store_in_pieces(
+    lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, list[Node]], free: frozenset[str]
+) -> None:
+    """Large outputs that a matmul ends in go to DRAM as they are made, never whole on chip."""
+    for members in group(lo.graph):
+        results = members.outputs(lo.graph) if members.anchor.op == "matmul" else []
+        if members.nest is not None or len(results) != 1 or results[0] not in lo.graph.outputs:
+            continue
+        v = results[0]
+        rows = Spec.of(v.shape, len(v.shape) - 2)
+        size = math.prod(v.shape) * device_dtype(v.dtype).size_bytes
+        if v.name in free or readers.get(v.id) or size < STORED_BYTES * rows.block:
+            continue
+        lo.outside[v.id] = dense(outputs[v.name], device_dtype(v.dtype), v.shape)
+
+
 def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:
     node = members.anchor
     _load_constants(lo, node, wanted)
@@ -260,7 +282,7 @@ def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:
         lower_attention(lo, members.nest)
     elif node.op in PRODUCTS:
         results = members.outputs(lo.graph)
-        lower_product(lo, list(members.nodes), results, _product_spec(node, results, wanted))
+        lower_product(lo, list(members.nodes), results, _product_spec(lo, node, results, wanted))
     elif is_elementwise(node):
         results = members.outputs(lo.graph)
         lower_group(lo, list(members.nodes), results, _elementwise_spec(lo, members, wanted))
@@ -291,11 +313,13 @@ def _read_as_tensor(graph: Graph, node: Node, i: int) -> bool:
     return node.op != "concat" and not is_elementwise(node)
 
 
-def _product_spec(node: Node, results: list[Value], wanted: Wishes) -> Spec:
+def _product_spec(lo: Lowering, node: Node, results: list[Value], wanted: Wishes) -> Spec:
     """Rows or columns of a product on partitions, channels of a convolution."""
     rank = len(node.output.shape)
     if node.op in ("conv", "conv_transpose"):
         return Spec.of(node.output.shape, 1)
+    if results[0].id in lo.outside:
+        return Spec.of(node.output.shape, rank - 2)  # rows as DRAM has them
     return best(wanted, results[0], {rank - 2, rank - 1})
 
 
