@@ -55,6 +55,10 @@ def profile(graph: Graph, bytes_of: Bytes) -> list[int]:
     for i, node in enumerate(graph.nodes):
         for v in node.inputs:
             last[v.id] = max(last.get(v.id, -1), i)
+    for node in reversed(graph.nodes):  # operands stay until what they are fused into is made
+        for end in [last[v.id] for v in node.outputs if v.id in fused and v.id in last]:
+            for v in node.inputs:
+                last[v.id] = max(last[v.id], end)
     live = {v.id: bytes_of(v) for v in graph.inputs}
     out = []
     for i, node in enumerate(graph.nodes):

@@ -246,6 +246,16 @@ class Lowering:
         """`constant_image` of an image that is still to be made."""
         return self._load(image, image.shape, image.dtype, name)
 
+    def load_into(self, image: Image, buffer: Buffer, start: int, at: int, name: str) -> None:
+        """Load an image into partitions from `start` on of a buffer, from byte `at` on."""
+        partitions, elements = image.shape
+        home = self.kernel.dram(name, image.nbytes, BufferKind.CONSTANT, image.dtype, image.shape)
+        self.constant_data[home.id] = image
+        self.kernel.dma(
+            DmaAp(buffer, start, partitions, at, image.dtype, ((1, elements),)),
+            DmaAp(home, 0, 1, 0, image.dtype, ((1, partitions * elements),)),
+        )
+
     def _load(
         self,
         data: NDArray[np.uint8] | Image,

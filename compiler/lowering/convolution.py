@@ -11,12 +11,18 @@ import numpy as np
 from compiler.graph.attrs import integer, integers
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
-from compiler.lowering.contract import Term, contract
+from compiler.lowering.contract import Epilogue, Term, contract
 from compiler.lowering.depthwise import depthwise
 from compiler.lowering.image import packed_terms
-from compiler.lowering.image_load import packed_image
+from compiler.lowering.image_load import Ahead, PackedImage
 from compiler.lowering.tap_packing import NONE, Packing, choose, flat, pack
-from compiler.lowering.weights import Behind, Shifted, packed_weights, transfer_span
+from compiler.lowering.weights import (
+    Behind,
+    Shifted,
+    packed_weights,
+    placed_weights,
+    transfer_span,
+)
 from compiler.lowering.window import padded_input
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
@@ -31,8 +37,9 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     groups = integer(node, "groups")
     if node.inputs[0].id in lo.images:
         source = lo.images[node.inputs[0].id]
-        packed = packed_image(lo, node, source)
-        _product(lo, node, spec, behind, *packed_terms(source.block, packed, weights), 2)
+        image = PackedImage(lo, node, source)
+        terms = packed_terms(source.block, image.view, weights)
+        _product(lo, node, spec, Ahead(behind, image), *terms, 2)
         return
     view = padded_input(lo, node, 0.0)
     if groups > 1:
@@ -45,18 +52,19 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     )
     if rank == 2 and node.inputs[0].id not in lo.joined and flat(view, filled):
         packing = choose(
-            lo, weights.shape[1], kernel, _tap_cycles(lo, node), view.buffer.size_bytes
+            lo,
+            weights.shape[1],
+            kernel,
+            _tap_cycles(lo, node),
+            view.buffer.size_bytes,
+            view.dtype.size_bytes,
         )
-    if packing == NONE:
-        taps = list(itertools.product(*(range(n) for n in kernel)))
-        moving = [_tap(view, node, tap) for tap in taps]
-        stacked = weights.reshape(*weights.shape[:2], -1).transpose(2, 0, 1)  # [steps, O, k]
-    else:
-        moving, pieces = _packed(lo, node, view, weights, packing)
-        rows = max(p.shape[1] for p in pieces)
-        stacked = np.zeros((len(pieces), weights.shape[0], rows), weights.dtype)
-        for i, piece in enumerate(pieces):
-            stacked[i, :, : piece.shape[1]] = piece
+    if packing != NONE:
+        _packed(lo, node, spec, behind, view, weights, packing)
+        return
+    taps = list(itertools.product(*(range(n) for n in kernel)))
+    moving = [_tap(view, node, tap) for tap in taps]
+    stacked = weights.reshape(*weights.shape[:2], -1).transpose(2, 0, 1)  # [steps, O, k]
     _product(lo, node, spec, behind, moving, stacked, rank)
 
 
@@ -69,31 +77,54 @@ def _tap_cycles(lo: Lowering, node: Node) -> int:
 
 
 def _packed(
-    lo: Lowering, node: Node, view: View, weights: Array, packing: Packing
-) -> tuple[list[View], list[Array]]:
-    """The moving view and the weights [O, k] of each step over packed taps."""
-    kernel = (weights.shape[2], weights.shape[3])
+    lo: Lowering,
+    node: Node,
+    spec: Spec,
+    behind: Behind,
+    view: View,
+    weights: Array,
+    packing: Packing,
+) -> None:
+    """A convolution over packed taps."""
+    outputs, channels, *kernel = weights.shape
+    shape, taps = (kernel[0], kernel[1]), (outputs, channels, -1)
     first, down, across = (_tap(view, node, t) for t in ((0, 0), (1, 0), (0, 1)))
     steps = (down.offset - first.offset, across.offset - first.offset)
     extents = [(f.extent - 1) * f.stride for fs in first.factors[:-1] for f in fs]
-    wide = pack(lo, view, packing, kernel, steps, sum(extents) + 1, node.inputs[0].name)
+    wide = pack(lo, view, packing, shape, steps, sum(extents) + 1, node.inputs[0].name)
     moving, pieces = [], []
-    for r in range(0, kernel[0], packing.rows):
-        for c in range(0, kernel[1], packing.columns):
-            part = weights[:, :, r : r + packing.rows, c : c + packing.columns]
-            outputs = part.shape[0]
-            pieces.append(part.transpose(0, 2, 3, 1).reshape(outputs, -1))
-            at = replace(wide, offset=r * steps[0] + c * steps[1])
-            whole = _tap(at, node, (0, 0))
-            moving.append(_channels(whole, 0, pieces[-1].shape[1]))
-    return moving, pieces
+    for r, c, held in packing.blocks(shape):
+        part = weights[:, :, r : r + packing.rows, c : c + packing.columns].reshape(taps)
+        pieces.append(dict(zip(held, part.transpose(2, 0, 1), strict=True)))
+        at = replace(wide, offset=r * steps[0] + c * steps[1])
+        k = held[-1] * packing.grain + channels
+        moving.append(_channels(_tap(at, node, (0, 0)), 0, k))
+    dtype = device_dtype(node.inputs[1].dtype)
+    span = transfer_span(len(pieces) * PARTITIONS * dtype.size_bytes, outputs, spec, True)
+    for start in range(0, outputs, span):
+        size = min(span, outputs - start)
+        here = [{t: w[start : start + size] for t, w in piece.items()} for piece in pieces]
+        sides = placed_weights(lo, here, packing.grain, dtype, node.inputs[1].name)
+        terms = [
+            Term(
+                replace(
+                    side,
+                    shape=(1, size, 1, 1, side.shape[1]),
+                    factors=((), side.factors[0], (), (), side.factors[1]),
+                ),
+                move,
+            )
+            for side, move in zip(sides, moving, strict=True)
+        ]
+        out = (node.output.shape[0], size, *node.output.shape[2:])
+        contract(lo, out, 1, spec.block, terms, Shifted(behind, 1, start))
 
 
 def _product(
     lo: Lowering,
     node: Node,
     spec: Spec,
-    behind: Behind,
+    behind: Epilogue,
     moving: list[View],
     stacked: Array,
     rank: int,

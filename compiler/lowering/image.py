@@ -22,6 +22,11 @@ from compiler.lowering.context import PARTITIONS, device_dtype
 from compiler.tiles.view import Factor, View
 from isa.hardware import Hardware
 
+RUN_BYTES = 2048
+"""Runs of a copy inside SBUF are about this long: shorter ones cost more than they gain."""
+COPY_WEIGHT = 1.5
+"""A cycle of copying counts so many of the array: short runs, and weights that have to wait."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -133,17 +138,22 @@ def choose_block(graph: Graph, node: Node, hw: Hardware) -> Block | None:
             if rows * columns == 1 or block.partitions > PARTITIONS:
                 continue
             plane = n * block.height * block.width * size
-            here = block.steps[0] * block.steps[1] * products + block.partitions * plane / rate
+            moved = COPY_WEIGHT * block.partitions * plane / rate
+            here = block.steps[0] * block.steps[1] * products + moved
             if here < cost:
                 best, cost = block, here
     return best
 
 
 def image_bytes(source: Source, value: Value, item: int) -> int:
-    """Bytes a partition that the packed image of a value takes."""
+    """Bytes a partition that the packed image of a value takes, and a band while it is loaded."""
     block = source.block
-    rows = value.shape[2] // block.stride[0] + 2 * block.shifts + 2
-    return value.shape[0] * max(rows, block.height) * block.width * item
+    n, _, height, width = value.shape
+    rows = height // block.stride[0] + 2 * block.shifts + 2
+    row = block.width * item
+    of_band = min(height, -(-2 * RUN_BYTES // row))
+    band = of_band * (width * source.value.dtype.itemsize + block.stride[1] * row)
+    return n * max(rows, block.height) * row + band
 
 
 def packed_terms(block: Block, packed: View, weights: Array) -> tuple[list[View], Array]:

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from compiler.graph.attrs import integers, pairs
 from compiler.graph.graph import Node
 from compiler.lowering.context import PARTITIONS, Lowering, device_dtype
-from compiler.lowering.image import Source
+from compiler.lowering.contract import Box, Epilogue
+from compiler.lowering.image import RUN_BYTES, Source
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
 from isa.kernel import Ap, Buffer, DmaAp
 
-RUN_BYTES = 2048
-"""Runs of a copy inside SBUF are about this long: shorter ones cost more than they gain."""
 BANDS = 4
 """An image is loaded in so many parts at most, so that the array can begin with the first."""
 PIECE = 2048
@@ -43,12 +42,9 @@ class _Band:
         return self.first + self.groups * self.rows
 
 
-def packed_image(lo: Lowering, node: Node, source: Source) -> View:
-    """The packed image [N, K, height, width] of a convolution's input, loaded from DRAM."""
-    return _Image(lo, node, source).pack()
+class PackedImage:
+    """The packed image [N, K, height, width] of a convolution's input, loaded as it is read."""
 
-
-class _Image:
     def __init__(self, lo: Lowering, node: Node, source: Source) -> None:
         self.lo, self.block = lo, source.block
         self.value = node.inputs[0]
@@ -65,15 +61,23 @@ class _Image:
         last = -(-self.h // sh) + max(self.late)
         self.length = self.margin + max(last, self.block.height) * self.block.width
 
-    def pack(self) -> View:
-        lo, block, size = self.lo, self.block, self.dtype.size_bytes
-        buffer = lo.kernel.sbuf(
-            block.partitions, self.n * self.length * size, f"{self.value.name}/taps"
-        )
-        for n in range(self.n):
-            self._borders(buffer, n)
-            for band in self._bands():
-                self._band(buffer, n, band)
+        size = self.n * self.length * self.dtype.size_bytes
+        self.buffer = lo.kernel.sbuf(self.block.partitions, size, f"{self.value.name}/taps")
+        self.ahead = [(n, band) for n in range(self.n) for band in self._bands()]
+
+    def need(self, n: int, row: int) -> None:
+        """Load what products of image n up to `row` read, unless it has been."""
+        far = row + self.block.shifts * self.block.steps[0]
+        while self.ahead and (self.ahead[0][0], self.ahead[0][1].first) < (n, far):
+            image, band = self.ahead.pop(0)
+            if band.first == 0:
+                self._borders(self.buffer, image)
+            self._band(self.buffer, image, band)
+
+    @property
+    def view(self) -> View:
+        """Where it lies."""
+        block = self.block
         factors = (
             (Factor(self.n, self.length),),
             (Factor(block.partitions, 1, True),),
@@ -81,7 +85,7 @@ class _Image:
             (Factor(block.width, 1),),
         )
         shape = (self.n, block.partitions, block.height, block.width)
-        return View(buffer, self.dtype, shape, factors, 0, self.margin)
+        return View(self.buffer, self.dtype, shape, factors, 0, self.margin)
 
     def _bands(self) -> Iterator[_Band]:
         """Every row of every phase once."""
@@ -231,6 +235,30 @@ class _Image:
             DmaAp(dram.buffer, 0, 1, offset * size, dtype, dims),
         )
         return stage, dtype
+
+
+@dataclass
+class Ahead:
+    """An epilogue that lets the image be loaded a tile ahead of the products."""
+
+    inner: Epilogue
+    image: PackedImage
+
+    def __post_init__(self) -> None:
+        self._then(0, 0)
+
+    def __call__(self, tile: View, box: Box) -> None:
+        self.inner(tile, box)
+        (n, images), (row, rows) = box[0], box[2]
+        self._then(n + images - 1, row + rows)
+
+    def _then(self, n: int, row: int) -> None:
+        height, width = self.image.block.out
+        tile = self.image.lo.hw.pe_moving_max
+        more = -(-tile // (height * width)) - 1
+        self.image.need(n + more, row + -(-tile // width))
+        if row >= height:
+            self.image.need(n + 1 + more, -(-tile // width))
 
 
 def _step(view: View, dim: int) -> int:

@@ -5,18 +5,23 @@ a product (`Behind`).
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from compiler.graph.graph import Array
 from compiler.lowering.context import Lowering, Spec
-from compiler.lowering.contract import Box
+from compiler.lowering.contract import Box, Epilogue
 from compiler.lowering.elementwise import Plan
 from compiler.lowering.packing import Image, Placement
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
+from isa.kernel import Ap
 
 WEIGHT_BYTES = 512 * 1024
-"""A weight transfer is about this large: 4 KiB a partition, so that descriptors cost 2.5 % of it."""
+"""A weight transfer is about this large: 4 KiB a partition; descriptors cost 2.5 % of it."""
 
 
 @dataclass
@@ -34,7 +39,7 @@ class Behind:
 class Shifted:
     """An epilogue whose boxes start further on in one dimension."""
 
-    inner: Behind
+    inner: Epilogue
     dim: int
     first: int
 
@@ -74,3 +79,46 @@ def packed_weights(lo: Lowering, array: Array, other: View, dtype: DType, name: 
     blocks = tuple((Factor(e, s),) for e, s in zip(lead, outer, strict=True))
     columns_too = (*blocks, (Factor(columns, 1),), tuple(made))
     return View(buffer, dtype, (*lead, columns, extent), columns_too, other.start)
+
+
+def placed_weights(
+    lo: Lowering, steps: list[dict[int, Array]], grain: int, dtype: DType, name: str
+) -> list[View]:
+    """The weights of each step, [outputs, k]: those of place t from partition t * grain on.
+
+    Only what there is comes from DRAM; zeros between places and for places that a step lacks.
+
+    Args:
+        steps: for each, weights [outputs, channels] by place.
+    """
+    outputs, channels = next(iter(steps[0].values())).shape
+    rows = max(max(step) for step in steps) * grain + channels
+    size = dtype.size_bytes
+    buffer = lo.kernel.sbuf(rows, len(steps) * outputs * size, name)
+    if channels < grain or any(len(step) <= max(step) for step in steps):
+        whole = ((1, len(steps) * outputs),)
+        lo.kernel.memset(Ap(buffer, 0, rows, 0, dtype, whole), 0.0)
+    for place in range(max(max(step) for step in steps) + 1):
+        for first, last in _runs([place in step for step in steps]):
+            array = np.stack([steps[i][place] for i in range(first, last)])
+            elements = (last - first) * outputs
+            placed = Placement((outputs, 1), (channels,), (elements,))
+            image = Image((channels, elements), dtype, array, placed)
+            at = first * outputs * size
+            lo.load_into(image, buffer, place * grain, at, name)
+    views = []
+    for i, step in enumerate(steps):
+        k = max(step) * grain + channels
+        factors = ((Factor(outputs, 1),), (Factor(k, 1, True),))
+        views.append(View(buffer, dtype, (outputs, k), factors, 0, i * outputs))
+    return views
+
+
+def _runs(present: list[bool]) -> Iterator[tuple[int, int]]:
+    """Spans [first, last) of what is present."""
+    first = 0
+    for there, members in itertools.groupby(present):
+        last = first + len(list(members))
+        if there:
+            yield first, last
+        first = last
