@@ -31,6 +31,7 @@ from compiler.frontends.onnx import import_onnx
 from compiler.graph.graph import Graph, Value
 from compiler.graph_passes import auto_cast, simplify
 from compiler.graph_passes.auto_cast import Rounded
+from compiler.graph_passes.fold_rows import fold_rows
 from compiler.graph_passes.sink_casts import sink_casts
 from compiler.graph_passes.stripe import stripe_everywhere
 from compiler.lowering.hand_over import HandOver
@@ -156,6 +157,19 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
     """Compile an imported graph. Raises as `compile_model`."""
     clock.step("simplify")
     graph = simplify(graph)
+    folded = graph if {"tensorize", "plan-memory"} & options.without else fold_rows(graph)
+    try:
+        best = _best_draft(folded, hw, options, clock)
+    except CapacityError:
+        if folded is graph:
+            raise
+        best = _best_draft(graph, hw, options, clock)
+    limits = bound(prepare_graph(graph, options, clock), hw)
+    return finished(best, hw, options, clock, limits)
+
+
+def _best_draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Draft:
+    """The fastest of the attempts. Raises CapacityError where none fits."""
     best: Draft | None = None
     refused: CapacityError | None = None
     for attempt in attempts(graph, hw, options):
@@ -172,8 +186,7 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
     if best is None:
         assert refused is not None, "there is at least one attempt"
         raise refused
-    limits = bound(prepare_graph(graph, options, clock), hw)
-    return finished(best, hw, options, clock, limits)
+    return best
 
 
 def _draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Draft:

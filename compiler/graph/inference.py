@@ -187,6 +187,15 @@ def conv(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
         "a convolution has x [N, C, *S] and w [O, C/groups, *K]",
         lambda: listing(types),
     )
+    blocks_in, blocks_out = attrs["folds"]
+    n, c, h, *rest = x.shape
+    need(
+        blocks_in >= 1 and c % blocks_in == 0,
+        "SYS-F114",
+        "each folded block of rows has as many channels",
+        lambda: f"{blocks_in} blocks, {listing(types)}",
+    )
+    x = TensorType((n, c // blocks_in, h * blocks_in, *rest), x.dtype)
     need(
         groups > 0 and x.shape[1] == w.shape[1] * groups and w.shape[0] % groups == 0,
         "SYS-F114",
@@ -205,7 +214,14 @@ def conv(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
             strict=True,
         )
     )
-    return (TensorType((x.shape[0], w.shape[0], *spatial), promote(types)),)
+    need(
+        blocks_out >= 1 and spatial[0] % blocks_out == 0,
+        "SYS-F114",
+        "each folded block of rows has as many rows",
+        lambda: f"{blocks_out} blocks, {spatial[0]} rows",
+    )
+    shape = (n, w.shape[0] * blocks_out, spatial[0] // blocks_out, *spatial[1:])
+    return (TensorType(shape, promote(types)),)
 
 
 def conv_transpose(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:

@@ -150,9 +150,10 @@ _OTHER = (
         Family.CONTRACT,
         ("x", "w"),
         "y[n, o, s] = sum over c, k of x[n, g(o)*C/groups + c, s*stride + k*dilation - pad_lo] * "
-        "w[o, c, k]; x [N, C, *S] zero outside, w [O, C/groups, *K]; pads ((lo, hi), ...)",
+        "w[o, c, k]; x [N, C, *S] zero outside, w [O, C/groups, *K]; pads ((lo, hi), ...); folds "
+        "(i, o): x holds i, y holds o blocks of rows side by side as channels",
         infer.conv,
-        _SPATIAL,
+        (*_SPATIAL, ("folds", (1, 1))),
     ),
     CoreOp(
         "conv_transpose",

@@ -145,6 +145,8 @@ def _output_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | None:
     family = CORE_OPS[node.op].family
     if node.op in ("conv", "reduce_window"):
         x = node.inputs[0]
+        if node.attrs.get("folds", (1, 1)) != (1, 1):
+            return None  # its rows lie in several blocks already
         if len(x.shape) < 3 or (len(node.inputs) > 1 and not graph.is_constant(node.inputs[1])):
             return None
         stride, reach, (low, _) = _window(node)

@@ -13,6 +13,15 @@ from compiler.graph.graph import Array, Node
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Epilogue, Term, contract
 from compiler.lowering.depthwise import depthwise
+from compiler.lowering.folded import (
+    block_diagonal,
+    fetch_borders,
+    folds,
+    into_blocks,
+    out_of_blocks,
+    repeated,
+    rows_in_all,
+)
 from compiler.lowering.image import packed_terms
 from compiler.lowering.image_load import Ahead, PackedImage
 from compiler.lowering.tap_packing import NONE, Packing, choose, flat, pack
@@ -35,13 +44,23 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
         return
     weights = lo.graph.constants[node.inputs[1].id]
     groups = integer(node, "groups")
+    blocks, blocks_out = folds(node)
     if node.inputs[0].id in lo.images:
         source = lo.images[node.inputs[0].id]
         image = PackedImage(lo, node, source)
         terms = packed_terms(source.block, image.view, weights)
         _product(lo, node, spec, Ahead(behind, image), *terms, 2)
         return
+    if blocks > blocks_out:
+        out_of_blocks(lo, node, spec, behind, weights)
+        return
     view = padded_input(lo, node, 0.0)
+    if blocks > 1 and groups > 1:
+        fetch_borders(lo, node, view)
+        depthwise(lo, node, spec, behind, view, repeated(weights, blocks))
+        return
+    if blocks > 1:
+        weights = block_diagonal(repeated(weights, blocks), blocks)
     if groups > 1:
         _grouped(lo, node, spec, behind, view, weights, groups)
         return
@@ -70,8 +89,8 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
 
 def _tap_cycles(lo: Lowering, node: Node) -> int:
     """PE cycles that one kernel tap takes over the whole layer."""
-    n, outputs, *spatial = node.output.shape
-    passes = -(-outputs // lo.hw.pe_columns)
+    n, spatial = node.output.shape[0], rows_in_all(node)
+    passes = -(-node.inputs[1].shape[0] // lo.hw.pe_columns)
     factor = lo.hw.pe_fp32_passes if node.inputs[0].dtype.name == "float32" else 1
     return n * math.prod(spatial) * passes * factor
 
@@ -131,6 +150,10 @@ def _product(
 ) -> None:
     shape, outputs = node.output.shape, stacked.shape[1]
     dtype = device_dtype(node.inputs[1].dtype)
+    if outputs < shape[1]:
+        terms = weight_terms(lo, stacked, moving, dtype, node.inputs[1].name, rank)
+        into_blocks(lo, node, behind, terms)
+        return
     row_bytes = stacked.shape[0] * stacked.shape[2] * dtype.size_bytes
     span = transfer_span(row_bytes, outputs, spec, True)
     for first in range(0, outputs, span):
@@ -155,7 +178,7 @@ def _grouped(
     if per_group == each == 1:
         depthwise(lo, node, spec, behind, view, weights)
         return
-    weights = _block_diagonal(weights, groups)
+    weights = block_diagonal(weights, groups)
     shape, (outputs, channels) = node.output.shape, weights.shape[:2]
     taps = list(itertools.product(*(range(n) for n in weights.shape[2:])))
     moving = [_tap(view, node, tap) for tap in taps]
@@ -199,21 +222,11 @@ def _channels(view: View, first: int, size: int) -> View:
     return made
 
 
-def _block_diagonal(weights: Array, groups: int) -> Array:
-    """Grouped weights [O, C / groups, *K] as full ones [O, C, *K], zero across groups."""
-    outputs, each = weights.shape[0] // groups, weights.shape[1]
-    full = np.zeros((weights.shape[0], each * groups, *weights.shape[2:]), weights.dtype)
-    for g in range(groups):
-        rows = slice(g * outputs, (g + 1) * outputs)
-        full[rows, g * each : (g + 1) * each] = weights[rows]
-    return full
-
-
 def _tap(view: View, node: Node, tap: tuple[int, ...]) -> View:
     """The input seen from one kernel tap: dimensions [N, 1, *spatial out, C]."""
     strides = integers(node, "strides")
     dilations = integers(node, "dilations")
-    extents = node.output.shape[2:]
+    extents = rows_in_all(node)
     offset = view.offset
     spatial: list[tuple[Factor, ...]] = []
     for d, (extent, at) in enumerate(zip(extents, tap, strict=True)):

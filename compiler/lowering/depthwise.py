@@ -59,7 +59,7 @@ def depthwise(
     for first in range(0, weights.shape[0], spec.block):
         size = min(spec.block, weights.shape[0] - first)
         block = _Block(lo, node, behind, weights[first : first + size], first, shares)
-        for box in _boxes((shape[0], *shape[2:]), block.elements(shape)):
+        for box in boxes((shape[0], *shape[2:]), block.elements(shape)):
             where = [box[0], (first, size), *box[1:]]
             block.tile([sliced(t, where) for t in taps], where)
 
@@ -75,7 +75,7 @@ def _tap(view: View, node: Node, tap: tuple[int, ...]) -> View:
     return replace(view, shape=tuple(shape), factors=tuple(factors), offset=offset)
 
 
-def _boxes(extents: tuple[int, ...], limit: int) -> Iterator[Box]:
+def boxes(extents: tuple[int, ...], limit: int) -> Iterator[Box]:
     """Boxes of at most `limit` elements, cut in the outermost dimensions, in even shares."""
     inner = math.prod(extents[1:])
     if len(extents) == 1 or inner <= limit:
@@ -85,7 +85,7 @@ def _boxes(extents: tuple[int, ...], limit: int) -> Iterator[Box]:
             yield [(at, min(share, extents[0] - at)), *((0, e) for e in extents[1:])]
         return
     for at in range(extents[0]):
-        for rest in _boxes(extents[1:], limit):
+        for rest in boxes(extents[1:], limit):
             yield [(at, 1), *rest]
 
 
@@ -158,7 +158,7 @@ class _Block:
         lo, hw = self.lo, self.lo.hw
         self.diagonal = self.diagonal or self._diagonals()
         buffer = lo.kernel.psum(self.channels, "product")
-        out = _dense(buffer, DType.FP32, box)
+        out = dense_tile(buffer, DType.FP32, box)
         moving = []
         for tap in taps:
             ((_, (_, ap)),) = tiles([out, tap], hw.pe_moving_max)
@@ -204,7 +204,7 @@ class _Block:
     def _elements(self, taps: list[View], box: Box, n: int) -> None:
         lo, hw, size_bytes = self.lo, self.lo.hw, self.dtype.size_bytes
         products = lo.kernel.sbuf(self.channels, n * self.taps * size_bytes, "products")
-        frame = _dense(products, self.dtype, box, self.taps)
+        frame = dense_tile(products, self.dtype, box, self.taps)
         for t, tap in enumerate(taps):
             column = Ap(self.columns, 0, self.channels, 4 * t, DType.FP32, ((0, 1),))
             bias = self._bias_column(box) if t == 0 else None
@@ -221,7 +221,7 @@ class _Block:
         half = 2 if self.dtype is DType.BF16 else 1
         cycles = max(hw.engine_min_interval, -(-self.taps * n // half))
         lo.load.dve += cycles / hw.dve_clock_hz
-        self.plain.emit(lo, box, _dense(sums, self.dtype, box), n)
+        self.plain.emit(lo, box, dense_tile(sums, self.dtype, box), n)
 
     def _bias_column(self, box: Box) -> Ap | None:
         """The bias of these channels, which the first product takes with it."""
@@ -232,7 +232,7 @@ class _Block:
         return Ap(here.buffer, here.start, self.channels, offset, here.dtype, ((0, 1),))
 
 
-def _dense(buffer: Buffer, dtype: DType, box: Box, step: int = 1) -> View:
+def dense_tile(buffer: Buffer, dtype: DType, box: Box, step: int = 1) -> View:
     """The tile of a box, row-major, its elements `step` apart; dimension 1 lies on partitions."""
     factors: list[tuple[Factor, ...]] = [()] * len(box)
     stride = step

@@ -127,13 +127,14 @@ def choose_block(graph: Graph, node: Node, hw: Hardware) -> Block | None:
     c, n = x.shape[1], x.shape[0]
     rate = hw.core_dram_bytes_per_s / hw.pe_clock_hz
     size = device_dtype(x.dtype).size_bytes
-    products = n * math.prod(node.output.shape[2:]) * -(-w.shape[0] // hw.pe_columns)
+    blocks = integers(node, "folds")[1]
+    products = n * blocks * math.prod(node.output.shape[2:]) * -(-w.shape[0] // hw.pe_columns)
     products *= hw.pe_fp32_passes if size == 4 else 1
     best: Block | None = None
     cost = float(kh * kw * products)
     for rows in (*range(sh, kh, sh), -(-kh // sh) * sh):
         for columns in (*range(sw, kw, sw), kw):
-            out = (node.output.shape[2], node.output.shape[3])
+            out = (node.output.shape[2] * blocks, node.output.shape[3])
             block = Block(rows, columns, (sh, sw), (kh, kw), out, c)
             if rows * columns == 1 or block.partitions > PARTITIONS:
                 continue

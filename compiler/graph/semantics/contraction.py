@@ -22,6 +22,8 @@ def matmul(a: Array, b: Array, attrs: Attrs) -> Array:
 def conv(x: Array, w: Array, attrs: Attrs) -> Array:
     """As a matmul over gathered windows: [G, O/G, C/G*K] x [N, G, C/G*K, S]."""
     groups, kernel = attrs["groups"], w.shape[2:]
+    blocks_in, blocks_out = attrs.get("folds", (1, 1))
+    x = _unfolded(x, blocks_in)
     padded = np.pad(x, ((0, 0), (0, 0), *attrs["pads"]))
     windows = windows_of(padded, kernel, attrs["strides"], attrs["dilations"])
     rank = len(kernel)
@@ -31,7 +33,21 @@ def conv(x: Array, w: Array, attrs: Attrs) -> Array:
     columns = windows.transpose(order).reshape(x.shape[0], groups, depth, math.prod(spatial))
     weights = w.reshape(1, groups, w.shape[0] // groups, depth)
     products = np.asarray(np.matmul(weights, columns))
-    return products.reshape(x.shape[0], w.shape[0], *spatial)
+    return _folded(products.reshape(x.shape[0], w.shape[0], *spatial), blocks_out)
+
+
+def _unfolded(x: Array, blocks: int) -> Array:
+    """[N, F * C, H, ..] as [N, C, F * H, ..]."""
+    n, c, h, *rest = x.shape
+    split = x.reshape(n, blocks, c // blocks, h, *rest).swapaxes(1, 2)
+    return split.reshape(n, c // blocks, blocks * h, *rest)
+
+
+def _folded(x: Array, blocks: int) -> Array:
+    """[N, C, F * H, ..] as [N, F * C, H, ..]."""
+    n, c, h, *rest = x.shape
+    split = x.reshape(n, c, blocks, h // blocks, *rest).swapaxes(1, 2)
+    return split.reshape(n, blocks * c, h // blocks, *rest)
 
 
 def windows_of(
