@@ -31,7 +31,6 @@ from compiler.frontends.onnx import import_onnx
 from compiler.graph.graph import Graph, Value
 from compiler.graph_passes import auto_cast, simplify
 from compiler.graph_passes.auto_cast import Rounded
-from compiler.graph_passes.fold_rows import fold_rows
 from compiler.graph_passes.sink_casts import sink_casts
 from compiler.graph_passes.stripe import stripe_everywhere
 from compiler.lowering.hand_over import HandOver
@@ -126,7 +125,8 @@ def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
     budget = hw.sbuf_partition_bytes
 
     def bytes_for(graph: Graph) -> Callable[[Value], int]:
-        known = bytes_a_partition(graph, item, hw)
+        packed = not {"tensorize", "plan-memory"} & options.without  # as `lower` does
+        known = bytes_a_partition(graph, item, hw, from_dram=packed)
         return lambda value: known.get(value.id, 0)  # constants are not counted
 
     tight = stripe_everywhere(graph, budget, bytes_for, 2) is None
@@ -157,19 +157,6 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
     """Compile an imported graph. Raises as `compile_model`."""
     clock.step("simplify")
     graph = simplify(graph)
-    folded = graph if {"tensorize", "plan-memory"} & options.without else fold_rows(graph)
-    try:
-        best = _best_draft(folded, hw, options, clock)
-    except CapacityError:
-        if folded is graph:
-            raise
-        best = _best_draft(graph, hw, options, clock)
-    limits = bound(prepare_graph(graph, options, clock), hw)
-    return finished(best, hw, options, clock, limits)
-
-
-def _best_draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Draft:
-    """The fastest of the attempts. Raises CapacityError where none fits."""
     best: Draft | None = None
     refused: CapacityError | None = None
     for attempt in attempts(graph, hw, options):
@@ -186,7 +173,8 @@ def _best_draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> D
     if best is None:
         assert refused is not None, "there is at least one attempt"
         raise refused
-    return best
+    limits = bound(prepare_graph(graph, options, clock), hw)
+    return finished(best, hw, options, clock, limits)
 
 
 def _draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Draft:

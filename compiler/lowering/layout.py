@@ -60,9 +60,15 @@ def best(wanted: Wishes, value: Value, allowed: set[int] | None = None) -> Spec:
     return Spec.of(value.shape, max(free, key=lambda d: (min(value.shape[d], PARTITIONS), -d)))
 
 
-def bytes_a_partition(graph: Graph, item: int, hw: Hardware) -> dict[int, int]:
-    """Value id -> bytes in each of its partitions, as far as layouts can be told beforehand."""
-    images = find_images(graph, hw)
+def bytes_a_partition(
+    graph: Graph, item: int, hw: Hardware, from_dram: bool = True
+) -> dict[int, int]:
+    """Value id -> bytes in each of its partitions, as far as layouts can be told beforehand.
+
+    Args:
+        from_dram: convolutions may read images from DRAM.
+    """
+    images = find_images(graph, hw) if from_dram else {}
     wanted = wishes(graph)
     dims: dict[int, int] = {}
     for value in graph.inputs:
