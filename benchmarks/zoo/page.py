@@ -97,8 +97,9 @@ def plot(rows: Mapping[str, Row], target: str, file: Path) -> None:
     ratios = [r["bound_ratio"] for _, r in shown]
     axes.barh(range(len(shown)), ratios, color=[colour[r["bound_by"]] for _, r in shown])
     for i, (name, row) in enumerate(shown):
-        axes.text(row["bound_ratio"], i, f" {row['bound_ratio']:.2f}", va="center", fontsize=8)
         limit = ENTRIES[name].limit
+        at = max(row["bound_ratio"], limit or 0)
+        axes.text(at, i, f"  {row['bound_ratio']:.2f}", va="center", fontsize=8)
         if limit is not None:
             axes.plot([limit, limit], [i - 0.42, i + 0.42], color="black", linewidth=1.6)
     axes.set_yticks(range(len(shown)), [n for n, _ in shown], fontsize=8)
