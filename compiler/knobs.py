@@ -1,12 +1,12 @@
-"""Knobs: what the compiler may decide either way, for the search to turn.
+"""Knobs: what the compiler may decide either way, for a search to turn.
 
-A knob changes no result, only where and when work is done. `Knobs()` is what is taken when nobody
-searches; `CHOICES` are the values that `-O3` tries for each.
+A knob changes no result but by the order of roundings, only where and when work is done. `Knobs()`
+is what is taken where nobody searches; `CHOICES` are the values that `-O3` tries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -16,29 +16,28 @@ class Knobs:
     """One setting.
 
     Attributes:
-        strips: strips that chains of layers too large for SBUF are cut into; 0 for none.
-        strip_room: percent of SBUF that the values of a layer may fill before it is cut.
-        weight_bytes: about the size of one transfer of weights.
-        tap_packing: kernel taps share the rows of the array where channels are few.
-        window: instructions past the first that is not scheduled at which engines look for work.
-        horizon: transfers held back while so many microseconds of others are under way.
-        patience: microseconds for which a ready instruction may be passed over.
+        strips: strips of rows that chains of layers too large for SBUF are cut into; 0 for none.
+        strip_room: percent of SBUF that values may fill before their layers are cut.
+        weight_kib: about the size of one transfer of weights; 512 are 4 KiB a partition, so that
+            descriptors cost 2.5 % of it.
+        tile_columns: columns of one tile of a product, at most.
+        fold_rows: rows of images may be folded onto partitions where channels are few.
+        tap_packing: kernel taps may share the rows of the array where channels are few.
     """
 
     strips: int = 0
     strip_room: int = 100
-    weight_bytes: int = 512 * 1024
+    weight_kib: int = 512
+    tile_columns: int = 512
+    fold_rows: bool = True
     tap_packing: bool = True
-    window: int = 4096
-    horizon: int = 6
-    patience: int = 10
 
-    def neighbours(self) -> Iterator[Knobs]:
-        """Every setting that differs in one knob, in the order in which they are declared."""
-        for name, values in CHOICES.items():
-            for value in values:
-                if value != getattr(self, name):
-                    yield replace(self, **{name: value})
+    def neighbours(self, knob: str) -> Iterator[Knobs]:
+        """Every setting that differs in one knob alone, and means something else."""
+        for value in CHOICES[knob]:
+            made = replace(self, **{knob: value})
+            if made != self and (knob != "strip_room" or self.strips):
+                yield made
 
     def difference(self, other: Knobs) -> str:
         """What was turned to get from the other to this, as "strips 2 -> 4"."""
@@ -47,13 +46,32 @@ class Knobs:
             for f in fields(self)
             if getattr(self, f.name) != getattr(other, f.name)
         ]
-        return ", ".join(parts) or "nothing"
+        return ", ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
         """The setting by name."""
         return asdict(self)
 
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Knobs:
+        """The setting that `to_json` gave. Raises ValueError for anything else."""
+        known = {f.name: f.type for f in fields(Knobs)}
+        if set(values) != set(known):
+            raise ValueError(f"knobs {sorted(values)}")
+        for name, kind in known.items():
+            if type(values[name]).__name__ != kind:
+                raise ValueError(f"{name} is {values[name]!r}")
+        return Knobs(**values)
+
 
 STRIPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""How finely a chain of layers is cut."""
 
-CHOICES: dict[str, tuple[Any, ...]] = {}
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "strips": (0, *STRIPS[:7]),
+    "strip_room": (100, 75, 50, 35),
+    "weight_kib": (512, 1024, 256, 128),
+    "tile_columns": (512, 256, 128),
+    "fold_rows": (True, False),
+    "tap_packing": (True, False),
+}

@@ -36,6 +36,8 @@ class Options:
             several.
         host_ops: operators that are kept on the host; host_nodes: nodes, by name.
         host_dynamic: leave to the host what has shapes that depend on data.
+        level: 1 takes the first setting that fits, 2 compares a few, 3 searches (`autotune.py`).
+        budget: settings that level 3 may evaluate.
     """
 
     target: str = DEFAULT_TARGET
@@ -50,6 +52,8 @@ class Options:
     host_ops: frozenset[str] = frozenset()
     host_nodes: frozenset[str] = frozenset()
     host_dynamic: bool = False
+    level: int = 2
+    budget: int = 24
 
     def to_json(self) -> dict[str, Any]:
         """The options as they stand in a NEFF's metadata."""
@@ -58,6 +62,8 @@ class Options:
             "auto_cast_type": self.auto_cast_type,
             "shapes": {k: list(map(int, v)) for k, v in self.shapes.items()},
             "without": sorted(self.without),
+            **({"level": self.level} if self.level != Options.level else {}),
+            **({"budget": self.budget} if self.level >= 3 else {}),
             **({"pin_weights": True} if self.pin_weights else {}),
             **({"pipeline_cores": self.pipeline_cores} if self.pipeline_cores > 1 else {}),
             **self._of_the_host(),

@@ -31,6 +31,8 @@ from compiler.frontends.onnx import import_onnx
 from compiler.graph.graph import Graph, Value
 from compiler.graph_passes import auto_cast, simplify
 from compiler.graph_passes.auto_cast import Rounded
+from compiler.graph_passes.fold_rows import fold_rows
+from compiler.graph_passes.panels import panels
 from compiler.graph_passes.sink_casts import sink_casts
 from compiler.graph_passes.stripe import stripe_everywhere
 from compiler.lowering.hand_over import HandOver
@@ -123,6 +125,7 @@ def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
     """The graph as it is where it may fit, then in ever finer strips."""
     item = 2 if options.auto_cast == "all" else 4
     budget = hw.sbuf_partition_bytes
+    graph = panels(graph, hw, item)
 
     def bytes_for(graph: Graph) -> Callable[[Value], int]:
         packed = not {"tensorize", "plan-memory"} & options.without  # as `lower` does
@@ -157,6 +160,19 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
     """Compile an imported graph. Raises as `compile_model`."""
     clock.step("simplify")
     graph = simplify(graph)
+    folded = graph if {"tensorize", "plan-memory"} & options.without else fold_rows(graph)
+    try:
+        best = _best_draft(folded, hw, options, clock)
+    except CapacityError:
+        if folded is graph:
+            raise
+        best = _best_draft(graph, hw, options, clock)
+    limits = bound(prepare_graph(graph, options, clock), hw)
+    return finished(best, hw, options, clock, limits)
+
+
+def _best_draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Draft:
+    """The fastest of the attempts. Raises CapacityError where none fits."""
     best: Draft | None = None
     refused: CapacityError | None = None
     for attempt in attempts(graph, hw, options):
@@ -173,8 +189,7 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
     if best is None:
         assert refused is not None, "there is at least one attempt"
         raise refused
-    limits = bound(prepare_graph(graph, options, clock), hw)
-    return finished(best, hw, options, clock, limits)
+    return best
 
 
 def _draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Draft:
@@ -209,9 +224,7 @@ def draft_of(
     return Draft(graph, lowered, lowered.program, deps, planned)
 
 
-def finished(
-    draft: Draft, hw: Hardware, options: Options, clock: Clock, limits: Bound
-) -> Compiled:
+def finished(draft: Draft, hw: Hardware, options: Options, clock: Clock, limits: Bound) -> Compiled:
     """The program of a draft, proved, timed, with its NEFF. Raises VerifyError."""
     planned = draft.planned
     clock.step("synchronize")

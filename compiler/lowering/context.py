@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.graph.graph import Array, Graph, Value
+from compiler.knobs import Knobs
 from compiler.lowering.expression import Load
 from compiler.lowering.packing import Constants, Image
 from compiler.tiles.iterate import Mismatch, check_alike, legal_start, ragged_regions, sliced, tiles
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from compiler.lowering.image import Source
 
 PARTITIONS = 128
+TRANSPOSED_LANES = 32
+"""Lanes of the vector engine that a 32 x 32 transpose keeps busy."""
+
 Halo = dict[int, tuple[int, int]]
 """Dimension -> elements of padding before and behind it in the buffer."""
 
@@ -80,6 +84,7 @@ class Lowering:
     hw: Hardware
     kernel: Kernel
     tensorize: bool = True  # see `lower`
+    knobs: Knobs = field(default_factory=Knobs)
     views: dict[int, View] = field(default_factory=dict)
     copies: dict[tuple[int, Spec], View] = field(default_factory=dict)
     wanted: dict[int, dict[Spec, float]] = field(default_factory=dict)
@@ -359,7 +364,7 @@ class Lowering:
 
         finite = src.buffer.id not in self.spoiling
         wide = src.dtype.size_bytes > 2  # several passes of the array
-        if wide and transpose_on_vector(self, dst, src):
+        if (wide or self._array_is_busier(src)) and transpose_on_vector(self, dst, src):
             return
         if src.buffer.memory == SBUF and finite and transpose_on_array(self, dst, src):
             return
@@ -368,6 +373,13 @@ class Lowering:
         if src.dtype == dst.dtype and src.buffer.memory == SBUF and self._shift(dst, src):
             return
         self._bounce(dst, src)
+
+    def _array_is_busier(self, moved: View) -> bool:
+        """Whether the vector engine would be through with a transpose before the array is."""
+        hw, elements = self.hw, math.prod(moved.shape)
+        array = elements / (hw.pe_columns * hw.pe_clock_hz)  # a column of the identity a cycle
+        vector = elements / (TRANSPOSED_LANES * hw.dve_clock_hz)
+        return self.load.dve + vector < self.load.pe + array
 
     def _shift(self, dst: View, src: View) -> bool:
         """By DMA inside SBUF: the same dimensions on partitions, from whichever first partition."""

@@ -212,7 +212,8 @@ def _product(
 ) -> None:
     axes = _axes(steps, moved, shape)
     strides = [[f.stride for d in moved for f in _strides(s.moving, d, 1)] for s in steps]
-    taken, chunk = _chunks(axes if lo.tensorize else axes[-1:], lo.hw.pe_moving_max)
+    most = min(lo.hw.pe_moving_max, lo.knobs.tile_columns)
+    taken, chunk = _chunks(axes if lo.tensorize else axes[-1:], most)
     outer = len(axes) - taken
     ranges = [
         range(0, a.extent, chunk if i == outer - 1 else 1) for i, a in enumerate(axes[:outer])
@@ -306,4 +307,5 @@ def _matmuls(
         moving.append(moving_words(ap))
     for (at, n), stationary in zip(pieces, loads, strict=True):
         out = Ap(tile.buffer, at, n, 0, DType.FP32, ((1, columns),))
+        lo.load.pe += len(moving) * max(lo.hw.pe_min_interval, columns) / lo.hw.pe_clock_hz
         lo.kernel.matmuls(out, stationary, moving)

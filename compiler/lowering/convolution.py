@@ -6,8 +6,6 @@ import itertools
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from compiler.graph.attrs import integer, integers
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
@@ -119,7 +117,7 @@ def _packed(
         k = held[-1] * packing.grain + channels
         moving.append(_channels(_tap(at, node, (0, 0)), 0, k))
     dtype = device_dtype(node.inputs[1].dtype)
-    span = transfer_span(len(pieces) * PARTITIONS * dtype.size_bytes, outputs, spec, True)
+    span = transfer_span(lo, len(pieces) * PARTITIONS * dtype.size_bytes, outputs, spec, True)
     for start in range(0, outputs, span):
         size = min(span, outputs - start)
         here = [{t: w[start : start + size] for t, w in piece.items()} for piece in pieces]
@@ -155,7 +153,7 @@ def _product(
         into_blocks(lo, node, behind, terms)
         return
     row_bytes = stacked.shape[0] * stacked.shape[2] * dtype.size_bytes
-    span = transfer_span(row_bytes, outputs, spec, True)
+    span = transfer_span(lo, row_bytes, outputs, spec, True)
     for first in range(0, outputs, span):
         size = min(span, outputs - first)
         part = stacked[:, first : first + size]

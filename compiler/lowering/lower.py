@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from compiler.graph.attrs import integer, pairs
 from compiler.graph.graph import Graph, Node, Value
+from compiler.knobs import Knobs
 from compiler.lowering.attention import lower_attention
 from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
 from compiler.lowering.elementwise import STAGED, lower_group
@@ -90,6 +91,7 @@ def lower(
     tensorize: bool = True,
     resident: bool = True,
     over: HandOver | None = None,
+    knobs: Knobs | None = None,
 ) -> Lowered:
     """Lower a graph whose types are chosen.
 
@@ -98,6 +100,7 @@ def lower(
         tensorize: products take whole blocks of the moving operand, and pack kernel taps.
         resident: values stay in SBUF between operations; off, they go through DRAM.
         over: what a stage of a pipeline gets from others and leaves for them.
+        knobs: what may be decided either way.
     Raises:
         UnsupportedError: SYS-C101, naming every node without a mapping.
     """
@@ -113,7 +116,7 @@ def lower(
         )
         error.nodes = bad
         raise error
-    lo = Lowering(graph, hw, Kernel(hw), tensorize=tensorize)
+    lo = Lowering(graph, hw, Kernel(hw), tensorize=tensorize, knobs=knobs or Knobs())
     over = over or HandOver()
     wanted = wishes(graph, over.wanted)
     lo.wanted, lo.infinite = wanted, may_be_infinite(graph, over.finite)
@@ -128,11 +131,11 @@ def lower(
         lo.parts = {i: p for i, p in _parts(graph).items() if p[0] not in graph.outputs}
     inputs = {v.name: _load_input(lo, v, readers.get(v.id, []), over) for v in graph.inputs}
     outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
+    lo.parts = _parts(graph) if resident else {}
     _keep_outside(lo, outputs, readers)
     if resident:
         _store_in_pieces(lo, outputs, readers, over.free)
     lo.note_infinite(graph.inputs)
-    lo.parts = _parts(graph) if resident else {}
     away = None if resident else ThroughDram(lo, {v.id: outputs[v.name] for v in graph.outputs})
     for members in group(graph, fuse, nests=resident):
         if id(members.anchor) in loaded:
@@ -248,11 +251,33 @@ def _keep_outside(lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, l
     """Outputs that are joined from parts and read by nobody else stay in DRAM."""
     producers = lo.graph.producers()
     for v in lo.graph.outputs:
-        node = producers.get(v.id)
-        if node is None or node.op != "concat" or readers.get(v.id):
+        if readers.get(v.id):
             continue
-        if all(p.id not in lo.graph.constants and p.dtype == v.dtype for p in node.inputs):
-            lo.outside[v.id] = dense(outputs[v.name], device_dtype(v.dtype), v.shape)
+        home = dense(outputs[v.name], device_dtype(v.dtype), v.shape)
+        _keep_parts_outside(lo, v, home, producers, readers)
+
+
+def _keep_parts_outside(
+    lo: Lowering,
+    value: Value,
+    home: View,
+    producers: dict[int, Node],
+    readers: dict[int, list[Node]],
+) -> None:
+    """A concatenation, and those that only it reads, are joined at home in DRAM."""
+    node = producers.get(value.id)
+    if node is None or node.op != "concat":
+        return
+    if any(p.id in lo.graph.constants or p.dtype != value.dtype for p in node.inputs):
+        return
+    lo.outside[value.id] = home
+    at, axis, kept = 0, integer(node, "axis"), {v.id for v in lo.graph.outputs}
+    for part in node.inputs:
+        place = home.slice(axis, at, part.shape[axis])
+        at += part.shape[axis]
+        assert place is not None, "a dense tensor can be cut anywhere"
+        if len(readers[part.id]) == 1 and part.id in lo.parts and part.id not in kept:
+            _keep_parts_outside(lo, part, place, producers, readers)
 
 
 STORED_BYTES = 16384

@@ -155,7 +155,11 @@ def _with_weights(
     dtype = device_dtype(value.dtype)
     columns = array.shape[-2]
     span = transfer_span(
-        extent * dtype.size_bytes * math.prod(array.shape[:-2]), columns, spec, weights_stationary
+        lo,
+        extent * dtype.size_bytes * math.prod(array.shape[:-2]),
+        columns,
+        spec,
+        weights_stationary,
     )
     for first in range(0, columns, span):
         size = min(span, columns - first)

@@ -74,7 +74,7 @@ def choose(
         plane_bytes: bytes a partition of the image.
         size: bytes of an element.
     """
-    if not lo.tensorize:
+    if not lo.tensorize or not lo.knobs.tap_packing:
         return NONE
     best, cost = NONE, float(kernel[0] * kernel[1] * products)
     for packing in _candidates(channels, kernel):

@@ -160,7 +160,9 @@ def _phase(
 ) -> None:
     """The contraction of one phase, by transfers of weights."""
     dtype, outputs = device_dtype(node.inputs[1].dtype), pieces.shape[1]
-    span = transfer_span(pieces.shape[0] * pieces.shape[2] * dtype.size_bytes, outputs, spec, True)
+    span = transfer_span(
+        lo, pieces.shape[0] * pieces.shape[2] * dtype.size_bytes, outputs, spec, True
+    )
     counts = moving[0].shape[2:-1]
     for first in range(0, outputs, span):
         part = pieces[:, first : first + span]

@@ -21,7 +21,7 @@ from isa.dtypes import DType
 from isa.kernel import Ap
 
 WEIGHT_BYTES = 512 * 1024
-"""A weight transfer is about this large: 4 KiB a partition; descriptors cost 2.5 % of it."""
+"""A weight transfer is about this large: 4 KiB a partition, of which a descriptor costs 2.5 %."""
 
 
 @dataclass

@@ -40,6 +40,7 @@ from compiler.pipeline import (
     Draft,
     Progress,
     attempts,
+    compile_graph,
     draft_of,
     finished,
     prepare_graph,
@@ -53,8 +54,8 @@ ROUNDS = 4
 
 
 @dataclass(frozen=True)
-class CompiledPipeline:
-    """A model cut over cores.
+class CompiledPipeline(Compiled):
+    """A model cut over cores; `program` and `plan` are the first stage's.
 
     Attributes:
         neff: a section a stage.
@@ -62,10 +63,14 @@ class CompiledPipeline:
         report: the keys of every report, of a beat; `pipeline` has the stages.
     """
 
-    neff: Neff
-    graph: Graph
-    stages: tuple[Compiled, ...]
-    report: dict[str, Any]
+    stages: tuple[Compiled, ...] = ()
+
+
+def compile_for_cores(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Compiled:
+    """Compile an imported graph, for one core or as a pipeline. Raises as `compile_model`."""
+    if options.pipeline_cores == 1:
+        return compile_graph(graph, hw, options, clock)
+    return pipeline_of(graph, hw, options, clock)
 
 
 def compile_pipeline(
@@ -115,7 +120,9 @@ def pipeline_of(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> C
     report = _report(graph, best.parts, stages, found, hw, clock)
     kept = {k: v for k, v in report.items() if k not in TIMES}
     metadata = {"compiler": COMPILER_VERSION, "options": options.to_json(), "report": kept}
-    return CompiledPipeline(replace(neff, metadata=metadata), graph, tuple(stages), report)
+    first = stages[0]
+    neff = replace(neff, metadata=metadata)
+    return CompiledPipeline(neff, graph, first.program, first.plan, report, tuple(stages))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from compiler.frontends.onnx.model import Model, read_model
 from compiler.graph.graph import Graph, Node
 from compiler.host import choose
 from compiler.lowering.refusals import RefusedError, refused_gathers
+from compiler.multicore.stages import compile_for_cores
 from compiler.options import Options
 from compiler.partition.calls import Call, calls_of, inlined
 from compiler.partition.cut import Border, Section, borders, crossing, cut, too_small
@@ -40,7 +41,6 @@ from compiler.pipeline import (
     Clock,
     Compiled,
     Progress,
-    compile_graph,
 )
 from isa.hardware import Hardware, load_target
 from neff.partitioned import HostPart, PartTensor
@@ -70,7 +70,7 @@ def compile_any(
         try:
             graph = Importer(source).run(dict(options.shapes))
             if not refused_gathers(graph):
-                return compile_graph(graph, hw, options, clock)
+                return compile_for_cores(graph, hw, options, clock)
         except (UnsupportedError, ShapeError) as refused:
             allowed = (*FOR_THE_HOST, *((DEPENDS_ON_DATA,) if options.host_dynamic else ()))
             if refused.code not in allowed:
@@ -148,13 +148,13 @@ class _Partition:
         )
         self._check_worth(host_ops, made)
         if not host_ops:
-            return compile_graph(made.graphs[0], self.hw, self.options, self.clock)
+            return compile_for_cores(made.graphs[0], self.hw, self.options, self.clock)
         graphs = iter(made.graphs)
         sections = tuple(
             self._host(s, b, probed)
             if s.on_host
             else DeviceSection(
-                compile_graph(next(graphs), self.hw, self.options, self.clock), len(s.calls)
+                compile_for_cores(next(graphs), self.hw, self.options, self.clock), len(s.calls)
             )
             for s, b in zip(made.sections, made.borders, strict=True)
         )

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.clock import Clock
 from compiler.graph.evaluate import evaluate
 from compiler.graph.graph import Array, Graph
 from compiler.options import Options
-from compiler.pipeline import Clock, Compiled, compile_graph
+from compiler.pipeline import Compiled, compile_graph
 from isa.dtypes import DType
 from isa.hardware import load_target
 from isa.program import DramBuffer

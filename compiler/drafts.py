@@ -1,0 +1,262 @@
+"""Drafts: a graph cut, lowered and planned, as often as it takes to find the best setting of knobs.
+
+In    a simplified graph
+Out   `Draft`: a plan of a lowered program, its end predicted to the tick
+Read  `knobs.py` for what can be set, `autotune.py` for a longer search
+
+Everything that drafts share is made once: cut graphs, chosen types, rounded weights. What only the
+winner needs (the bytes of weights, the longest search for places) waits until there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from compiler.clock import Clock
+from compiler.errors import CapacityError
+from compiler.graph.graph import Graph, Value
+from compiler.graph_passes import auto_cast
+from compiler.graph_passes.auto_cast import Rounded
+from compiler.graph_passes.fold_rows import fold_rows
+from compiler.graph_passes.panels import panels
+from compiler.graph_passes.sink_casts import sink_casts
+from compiler.graph_passes.stripe import stripe_everywhere
+from compiler.knobs import STRIPS, Knobs
+from compiler.lowering.hand_over import HandOver
+from compiler.lowering.layout import bytes_a_partition
+from compiler.lowering.lower import Lowered, lower
+from compiler.multicore.pin import Pinned, plan_pinned
+from compiler.options import Options
+from compiler.schedule import Plan, ScheduleOptions, plan
+from compiler.schedule.policies import IN_ORDER
+from isa.hardware import Hardware
+from isa.kernel.dependencies import Dependencies, dependencies
+from isa.kernel.virtual import VirtualProgram
+
+PATIENCE = 2
+"""Cuts in a row that gain nothing, after which finer ones are not tried."""
+
+MOST_DRAFTED = 20_000
+"""Instructions drafted after which one cut that gains nothing is enough to stop."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A graph lowered and planned, not yet made into a program."""
+
+    graph: Graph
+    lowered: Lowered
+    program: VirtualProgram
+    deps: Dependencies
+    planned: Plan
+    pinned: Pinned | None = None
+    knobs: Knobs = field(default_factory=Knobs)
+
+    @property
+    def ticks(self) -> int:
+        """When the last instruction is expected to complete."""
+        return self.planned.predicted_ticks
+
+
+class Drafts:
+    """Drafts of one graph."""
+
+    def __init__(self, graph: Graph, hw: Hardware, options: Options, clock: Clock) -> None:
+        self.graph, self.hw, self.options, self.clock = graph, hw, options, clock
+        self._rounded: Rounded = {}
+        self._bases: dict[bool, Graph] = {}
+        self._cut: dict[tuple[bool, int, int], Graph | None] = {}
+        self._prepared: dict[tuple[bool, int, int], Graph] = {}
+
+    def prepared(self, knobs: Knobs) -> Graph:
+        """The graph in strips, its types chosen. Raises CapacityError where nothing is cut."""
+        key = (knobs.fold_rows, knobs.strips, knobs.strip_room)
+        if key not in self._prepared:
+            cut = self.cut(knobs)
+            if cut is None:
+                raise CapacityError("SYS-S005", "there are layers to cut", found="none")
+            self.clock.step("auto-cast")
+            self._prepared[key] = prepare_graph(cut, self.options, self._rounded)
+        return self._prepared[key]
+
+    def uncut(self) -> Graph:
+        """The graph as it came, its types chosen: what a bound is reckoned of."""
+        self.clock.step("auto-cast")
+        return prepare_graph(self.graph, self.options, self._rounded)
+
+    def cut(self, knobs: Knobs) -> Graph | None:
+        """The graph in strips, or None if no layer is too large."""
+        key = (knobs.fold_rows, knobs.strips, knobs.strip_room)
+        if knobs.strips == 0:
+            return self._base(knobs.fold_rows)
+        if key not in self._cut:
+            graph = self._base(knobs.fold_rows)
+            self.clock.step("stripe")
+            self._cut[key] = in_strips(graph, self.hw, self.options, knobs)
+        return self._cut[key]
+
+    def _base(self, folded: bool) -> Graph:
+        """The graph before it is cut into strips."""
+        if folded not in self._bases:
+            self.clock.step("stripe")
+            blind = {"tensorize", "plan-memory"} & self.options.without
+            graph = fold_rows(self.graph) if folded and not blind else self.graph
+            if graph is self.graph and folded:
+                self._bases[folded] = self._base(False)
+            else:
+                self._bases[folded] = panels(graph, self.hw, item_bytes(self.options))
+        return self._bases[folded]
+
+    def draft(self, knobs: Knobs, *, thorough: bool = True, exhaustive: bool = False) -> Draft:
+        """Lower and plan, as `draft_of`. Raises CapacityError."""
+        return draft_of(
+            self.prepared(knobs),
+            self.hw,
+            self.options,
+            self.clock,
+            knobs,
+            thorough=thorough,
+            exhaustive=exhaustive,
+        )
+
+    def settled(self, draft: Draft) -> Draft:
+        """The draft with places searched for longer, where that can make it faster."""
+        return draft if draft.planned.settled else self.draft(draft.knobs)
+
+    def candidates(self, folded: bool = True) -> Iterator[Knobs]:
+        """The graph as it is where it may fit, then in ever finer strips."""
+        uncut = "stripe" in self.options.without
+        room = 100
+        if uncut or self.cut(Knobs(strips=STRIPS[0], fold_rows=folded)) is None:
+            yield Knobs(fold_rows=folded)
+            room = 50
+        for strips in () if uncut else STRIPS:
+            knobs = Knobs(strips=strips, strip_room=room, fold_rows=folded)
+            if self.cut(knobs) is None:
+                return
+            yield knobs
+
+    def best(self) -> Draft:
+        """The best of the candidates. Raises CapacityError where none fits."""
+        try:
+            return self._best(folded=True)
+        except CapacityError:
+            if self._base(True) is self._base(False):
+                raise
+            return self._best(folded=False)
+
+    def _best(self, folded: bool) -> Draft:
+        best: Draft | None = None
+        refused: CapacityError | None = None
+        worse, drafted, first = 0, 0, self.options.level == 1
+        for knobs in self.candidates(folded):
+            try:
+                # what fits only by a search is a reason not to cut
+                draft = self.draft(knobs, thorough=knobs.strips == 0)
+            except CapacityError as error:
+                refused = error
+                continue
+            drafted += len(draft.program)
+            if best is None or draft.ticks < best.ticks:
+                best, worse = draft, 0
+            else:
+                worse += 1
+            enough = worse >= PATIENCE or (worse > 0 and drafted > MOST_DRAFTED)
+            if first or knobs.strips == 0 or enough:
+                break
+        if best is None:
+            best = self._by_search(folded, refused)
+        return self.settled(best) if not first else best
+
+    def _by_search(self, folded: bool, refused: CapacityError | None) -> Draft:
+        """The first candidate that fits with places searched for."""
+        for knobs in self.candidates(folded):
+            if knobs.strips:
+                try:
+                    return self.draft(knobs)
+                except CapacityError as error:
+                    refused = error
+        assert refused is not None, "there is at least one candidate"
+        raise refused
+
+
+def prepare_graph(graph: Graph, options: Options, rounded: Rounded | None = None) -> Graph:
+    """Storage types chosen, casts where values are made or read."""
+    chosen = auto_cast(graph, options.auto_cast, options.auto_cast_type, rounded)
+    return sink_casts(chosen)
+
+
+def item_bytes(options: Options) -> int:
+    """Bytes of an element of most values."""
+    return 2 if options.auto_cast == "all" else 4
+
+
+def in_strips(graph: Graph, hw: Hardware, options: Options, knobs: Knobs) -> Graph | None:
+    """Every chain of layers too large for its room in strips; None where there is none."""
+    item = item_bytes(options)
+
+    def bytes_for(graph: Graph) -> Callable[[Value], int]:
+        packed = not {"tensorize", "plan-memory"} & options.without  # as `lower` does
+        known = bytes_a_partition(graph, item, hw, from_dram=packed)
+        return lambda value: known.get(value.id, 0)  # constants are not counted
+
+    room = hw.sbuf_partition_bytes * knobs.strip_room // 100
+    return stripe_everywhere(graph, room, bytes_for, knobs.strips)
+
+
+def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
+    """The graphs of `Drafts.candidates`, types still to be chosen."""
+    drafts = Drafts(graph, hw, options, Clock(lambda _: None))
+    for knobs in drafts.candidates(folded=False):
+        cut = drafts.cut(knobs)
+        assert cut is not None, "candidates can be cut"
+        yield cut
+
+
+def draft_of(
+    graph: Graph,
+    hw: Hardware,
+    options: Options,
+    clock: Clock,
+    knobs: Knobs | None = None,
+    *,
+    over: HandOver | None = None,
+    thorough: bool = True,
+    exhaustive: bool = False,
+) -> Draft:
+    """Lower and plan a graph whose types are chosen.
+
+    Args:
+        over: as in `lower`.
+        thorough, exhaustive: as in `ScheduleOptions`.
+    Raises:
+        CapacityError: it does not fit.
+    """
+    knobs = knobs or Knobs()
+    off = options.without
+    clock.step("tensorize")
+    lowered = lower(
+        graph,
+        hw,
+        fuse="fuse-loops" not in off,
+        tensorize="tensorize" not in off,
+        resident="plan-memory" not in off,
+        over=over,
+        knobs=knobs,
+    )
+    clock.step("schedule")
+    wanted = ScheduleOptions(
+        reorder="schedule" not in off,
+        prefetch=not {"prefetch", "plan-memory", "schedule"} & off,
+        queues=1 if "schedule" in off else None,
+        policies=IN_ORDER if options.level == 1 else None,
+        thorough=thorough,
+        exhaustive=exhaustive,
+    )
+    if options.pin_weights:
+        pinned, deps, planned = plan_pinned(lowered.program, hw, wanted)
+        return Draft(graph, lowered, pinned.run, deps, planned, pinned, knobs)
+    deps = dependencies(lowered.program)
+    planned = plan(lowered.program, deps, hw, wanted)
+    return Draft(graph, lowered, lowered.program, deps, planned, None, knobs)
