@@ -10,8 +10,9 @@ what was under way. Two corrections, where a wait was for room in a memory:
 - the stretches below it (the row that had to wait, and what hung on it) would have come sooner had
   there been room: as many ticks of them as the row's own engine stood idle go to the room;
 - the stretches above it would have run beside the rest: their latencies go to the room, and so does
-  the work of an engine that has stood idle since the gap before; what an engine that had no idle
-  time worked stays with the engine, and where transfers kept all DMA engines busy, with these.
+  the work of an engine that has stood idle since it was last waited for so; what an engine that had
+  no idle time worked stays with the engine, and where transfers kept the DMA engines busy, with
+  these.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -58,10 +59,17 @@ QUEUES, ENGINES, STREAMS = range(3)
 
 # Where a walk stands: the gap's beginning; how far back it has come; its first segment, and one
 # past the last; ticks by which what it has passed could have come sooner; the cause of a wait for
-# room that it has passed, -1; the transfer that waited so, -1; end of the gap before; the earliest
-# moment from which idle DMA time is spoken for.
+# room that it has passed, -1; the transfer that waited so, -1; end of the last gap that asked for
+# idle DMA time; the earliest moment from which it is spoken for in this gap.
 CUT, NOW, FIRST, USED, SLACK, HELD, HOLDER, PAST, SPOKEN = range(9)
 WALK = 9
+
+# Rows of the idle time of engines: what this gap has taken of it, whether it has asked, and the end
+# of the last gap that did. Shape [3, streams].
+TAKEN, ASKED, SINCE_WHEN = range(3)
+
+FURTHER = 16
+"""Steps that a walk goes beyond the gap's beginning."""
 
 FOREVER = 1 << 62
 STATIONARY, MULTIPLY = int(Cause.STATIONARY), int(Cause.MULTIPLY)
@@ -179,12 +187,13 @@ def engine(w: Any, out: Any, f: Any, line: Any, slots: Any, pool: Any, row: int)
     if w[HELD] >= 0:
         if w[HOLDER] >= 0:
             put_rate(w, out, f, w[HOLDER], shared(line, begin, w[NOW]))
-        slot = f[row, SLOT]
-        start = f[row, BEGUN]
-        idle = start - w[PAST] - worked(f, slots, slot, start) + worked(f, slots, slot, w[PAST])
-        hidden = max(0, min(w[NOW] - begin, idle - pool[slot]))
+        slot, start = f[row, SLOT], f[row, BEGUN]
+        past = min(pool[SINCE_WHEN, slot], start)
+        idle = start - past - worked(f, slots, slot, start) + worked(f, slots, slot, past)
+        hidden = max(0, min(w[NOW] - begin, idle - pool[TAKEN, slot]))
         put(w, out, w[HELD], row, hidden)
-        pool[slot] += hidden
+        pool[TAKEN, slot] += hidden
+        pool[ASKED, slot] = 1
     put(w, out, f[row, BUSY], row, w[NOW] - begin)
 
 
@@ -219,11 +228,11 @@ def passes_room(w: Any, out: Any, f: Any, line: Any, m: Any, row: int, idle_from
         idle = 0
         if high > low:
             idle = line_at(line, IDLE, IDLE_NOW, high) - line_at(line, IDLE, IDLE_NOW, low)
-            w[SPOKEN] = low
+        w[SPOKEN] = min(w[SPOKEN], max(idle_from, w[PAST]))
         w[SLACK] = min(w[SLACK], idle // m[ENGINES])
         w[HOLDER] = row
     else:
-        w[SLACK] = min(w[SLACK], w[NOW] - idle_from)
+        w[SLACK] = min(w[SLACK], f[row, READY] - idle_from)
     w[HELD] = f[row, ROOM]
     reassign(w, out, w[HELD], w[SLACK])
 
@@ -284,11 +293,11 @@ def before_engine(
         if f[row, ROOM] >= 0:
             passes_room(w, out, f, line, m, row, free)
         elif w[HELD] < 0:
-            w[SLACK] = min(w[SLACK], w[NOW] - free)
+            w[SLACK] = min(w[SLACK], f[row, READY] - free)
         return signal_of(w, out, f, line, slots, pool, m, other)
     if why == BY_RESULT:
         if w[HELD] < 0:
-            w[SLACK] = min(w[SLACK], w[NOW] - free)
+            w[SLACK] = min(w[SLACK], f[row, READY] - free)
         return result_of(w, out, f, line, slots, pool, m, other)
     if why == BY_WEIGHTS:
         engine(w, out, f, line, slots, pool, other)
@@ -312,7 +321,7 @@ def before_load(w: Any, out: Any, f: Any, line: Any, slots: Any, pool: Any, row:
     other = front
     while other > slots[0, f[row, SLOT]] and f[other, BUSY] != STATIONARY:
         other -= 1
-    if f[other, BUSY] == STATIONARY and f[other, ENDED] == w[NOW]:
+    if f[other, BUSY] == STATIONARY and f[other, ENDED] == f[row, BEGUN]:
         engine(w, out, f, line, slots, pool, other)
         return int(other)
     return int(front)
@@ -336,8 +345,6 @@ def before_transfer(
         if front < 0 or f[row, READY] != f[front, READY] + f[front, TURN]:
             break
         row = front
-        if f[row, READY] <= w[CUT]:
-            break
     latency(w, out, f, line, CONTROL, begin, f[row, READY])
     if f[row, RELEASE] < 0:
         return -1
@@ -348,6 +355,15 @@ def before_transfer(
     elif w[HELD] < 0:
         w[SLACK] = min(w[SLACK], f[row, READY] - turn)
     return signal_of(w, out, f, line, slots, pool, m, f[row, RELEASE])
+
+
+@inner
+def may_be_held(w: Any, f: Any, row: int, beyond: int) -> bool:
+    """Whether the gap is filled and it is still worth looking, some steps further back, for a wait
+    for room: a transfer may have waited so long before the gap that its data fill."""
+    if row < 0 or beyond >= FURTHER or w[HELD] >= 0 or w[SLACK] <= 0:
+        return False
+    return f[row, BUSY] != MULTIPLY
 
 
 @njit(cache=True)
@@ -364,15 +380,17 @@ def walk(f: Any, line: Any, slots: Any, m: Any, gaps: Any) -> tuple[Ints, Ints]:
     out = np.empty((4 * len(gaps) + 256, 4), np.int64)
     start = np.zeros(len(gaps) + 1, np.int64)
     w = np.zeros(WALK, np.int64)
-    pool = np.zeros(m[STREAMS], np.int64)
+    pool = np.zeros((3, m[STREAMS]), np.int64)
     for g in range(len(gaps)):
         w[CUT], w[NOW], row = gaps[g, 0], gaps[g, 1], gaps[g, 2]
         w[FIRST], w[SLACK], w[HELD], w[HOLDER] = w[USED], FOREVER, -1, -1
         w[SPOKEN] = FOREVER
-        pool[:] = 0
+        pool[TAKEN], pool[ASKED] = 0, 0
         if row < 0:
             row = result_of(w, out, f, line, slots, pool, m, -1 - row)
-        while w[NOW] > w[CUT]:
+        beyond = 0
+        while w[NOW] > w[CUT] or may_be_held(w, f, row, beyond):
+            beyond += w[NOW] <= w[CUT]
             if w[USED] + 32 > len(out):
                 grown = np.empty((2 * len(out), 4), np.int64)
                 grown[: w[USED]] = out[: w[USED]]
@@ -381,8 +399,12 @@ def walk(f: Any, line: Any, slots: Any, m: Any, gaps: Any) -> tuple[Ints, Ints]:
                 row = before_transfer(w, out, f, line, slots, pool, m, row)
             elif row >= 0:
                 row = before_engine(w, out, f, line, slots, pool, m, row)
-            if row < 0:  # nothing is known to have held it: a counted semaphore
+            if row < 0 and w[NOW] > w[CUT]:  # nothing is known to have held it: a counted semaphore
                 put(w, out, SEMAPHORE, gaps[g, 2] if gaps[g, 2] >= 0 else -1 - gaps[g, 2], FOREVER)
-        w[PAST] = gaps[g, 1]
+        if w[SPOKEN] != FOREVER:
+            w[PAST] = gaps[g, 1]
+        for slot in range(m[STREAMS]):
+            if pool[ASKED, slot]:
+                pool[SINCE_WHEN, slot] = gaps[g, 1]
         start[g + 1] = w[USED]
     return out[: w[USED]].copy(), start

@@ -73,8 +73,11 @@ def weights_stream(rounds: int = ROUNDS, size_bytes: int = 8192) -> Program:
     return of({PE: work, Q0: loads})
 
 
-def one_buffer(rounds: int = ROUNDS, size_bytes: int = 1024, matmuls: int = 8) -> Program:
-    """The same with one buffer: the next weights may not come before these have been used."""
+def one_buffer(
+    rounds: int = ROUNDS, size_bytes: int = 1024, matmuls: int = 8, after: int = 0
+) -> Program:
+    """The same with one buffer: the next weights may not come before these have been used. `after`
+    that there are as many matmuls by other weights."""
     loads: list[Instruction] = []
     work: list[Instruction] = []
     for i in range(rounds):
@@ -83,6 +86,9 @@ def one_buffer(rounds: int = ROUNDS, size_bytes: int = 1024, matmuls: int = 8) -
         work.append(LoadStationary(tile(SBUF, 0x8000, 64), waits=(Wait(Q0, i + 1),)))
         work += [multiply(k) for k in range(matmuls - 1)]
         work.append(multiply(7, signal=Signal(PE, 1)))
+        if after:
+            work.append(LoadStationary(tile(SBUF, 0x4000, 64)))
+            work += [multiply(k % 8) for k in range(after)]
     return of({PE: work, Q0: loads})
 
 

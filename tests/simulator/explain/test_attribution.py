@@ -91,6 +91,13 @@ def test_one_buffer_is_a_matter_of_room() -> None:
     assert next(iter(dma)) is Cause.SBUF_ROOM
 
 
+def test_room_counts_even_where_the_gap_begins_after_the_load() -> None:
+    found = explain(kernels.one_buffer(size_bytes=2048, matmuls=8, after=8))
+    idle = found.idle()
+    assert main_cause(found, Phase.MIDDLE) is Cause.SBUF_ROOM
+    assert Cause.WEIGHTS_RATE not in idle or Phase.MIDDLE not in idle[Cause.WEIGHTS_RATE]
+
+
 def test_two_buffers_take_that_away() -> None:
     one, two = kernels.one_buffer(size_bytes=4096), kernels.weights_stream(size_bytes=4096)
     assert Cause.SBUF_ROOM in explain(one).idle()
