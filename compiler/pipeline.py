@@ -3,7 +3,9 @@
 import      model -> graph of core ops with static shapes
 simplify    fold constants, merge and recognise, until nothing changes
 stripe      chains of layers too large for SBUF, strip by strip           (graph_passes/stripe.py)
+            from here to plan-memory once a setting of the knobs          (drafts.py, autotune.py)
 auto-cast   storage types of values: after simplify, which folds in FP32
+panels      products too large for SBUF, panel by panel                         (graph_passes/panels.py)
 fuse-loops  elementwise nodes run on each tile behind their producer       (lowering/groups.py)
 tensorize   loops over tiles become engine instructions on virtual buffers (lowering/)
 schedule    order and queues; needs every instruction                      (schedule/)
@@ -15,67 +17,35 @@ explain     where the time goes, by cause and layer                        (simu
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.autotune import Tuned, autotune
+from compiler.autotune_cache import Cache, default_folder, key_of
 from compiler.bound import Bound, bound, without_traffic
+from compiler.clock import Clock, Progress
 from compiler.cost import Simulated
-from compiler.errors import CapacityError, VerifyError
+from compiler.drafts import Draft, Drafts
+from compiler.drafts import prepare_graph as prepared
+from compiler.errors import VerifyError
 from compiler.frontends.onnx import import_onnx
-from compiler.graph.graph import Graph, Value
-from compiler.graph_passes import auto_cast, simplify
-from compiler.graph_passes.auto_cast import Rounded
-from compiler.graph_passes.fold_rows import fold_rows
-from compiler.graph_passes.panels import panels
-from compiler.graph_passes.sink_casts import sink_casts
-from compiler.graph_passes.stripe import stripe_everywhere
-from compiler.lowering.hand_over import HandOver
-from compiler.lowering.layout import bytes_a_partition
-from compiler.lowering.lower import Lowered, lower
-from compiler.multicore.pin import Pinned, plan_pinned
+from compiler.graph.graph import Graph
+from compiler.graph_passes import simplify
+from compiler.lowering.lower import Lowered
 from compiler.options import Options
-from compiler.schedule import Plan, ScheduleOptions, plan
+from compiler.schedule import Plan
 from isa.errors import IllegalError
 from isa.hardware import Hardware, load_target
 from isa.kernel import synchronize
-from isa.kernel.dependencies import Dependencies, dependencies
-from isa.kernel.virtual import VirtualProgram
 from isa.program import Program
 from isa.verify import require_sound
 from neff.model import ModelTensor, Neff
 
-Progress = Callable[[str], None]
 COMPILER_VERSION = "0.1.0"
-
-
-@dataclass
-class Clock:
-    """Wall time by step."""
-
-    progress: Progress
-    seconds: dict[str, float] = field(default_factory=dict)
-    rounded: Rounded = field(default_factory=dict)
-    _name: str = ""
-    _since: float = 0.0
-
-    def step(self, name: str) -> None:
-        """The step before ends, `name` begins."""
-        self.stop()
-        self._name, self._since = name, time.perf_counter()
-        self.progress(name)
-
-    def stop(self) -> None:
-        """The last step ends."""
-        if self._name:
-            took = time.perf_counter() - self._since
-            self.seconds[self._name] = self.seconds.get(self._name, 0.0) + took
-        self._name = ""
 
 
 @dataclass(frozen=True)
@@ -110,121 +80,35 @@ def compile_model(
     return compile_graph(graph, hw, options, clock)
 
 
-STRIPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-"""How finely a chain of layers is cut: ever finer until the program fits, then while it gains."""
-
-
 def prepare_graph(graph: Graph, options: Options, clock: Clock) -> Graph:
-    """The graph-level passes."""
+    """The graph-level passes behind simplify."""
     clock.step("auto-cast")
-    kept = clock.rounded
-    return sink_casts(auto_cast(graph, options.auto_cast, options.auto_cast_type, kept))
-
-
-def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
-    """The graph as it is where it may fit, then in ever finer strips."""
-    item = 2 if options.auto_cast == "all" else 4
-    budget = hw.sbuf_partition_bytes
-    graph = panels(graph, hw, item)
-
-    def bytes_for(graph: Graph) -> Callable[[Value], int]:
-        packed = not {"tensorize", "plan-memory"} & options.without  # as `lower` does
-        known = bytes_a_partition(graph, item, hw, from_dram=packed)
-        return lambda value: known.get(value.id, 0)  # constants are not counted
-
-    tight = stripe_everywhere(graph, budget, bytes_for, 2) is None
-    if tight or "stripe" in options.without:
-        yield graph
-        budget //= 2
-    if "stripe" not in options.without:
-        for strips in STRIPS:
-            cut = stripe_everywhere(graph, budget, bytes_for, strips)
-            if cut is None:
-                return
-            yield cut
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A graph lowered and planned, not yet made into a program."""
-
-    graph: Graph
-    lowered: Lowered
-    program: VirtualProgram
-    deps: Dependencies
-    planned: Plan
-    pinned: Pinned | None = None
+    return prepared(graph, options)
 
 
 def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Compiled:
     """Compile an imported graph. Raises as `compile_model`."""
     clock.step("simplify")
     graph = simplify(graph)
-    folded = graph if {"tensorize", "plan-memory"} & options.without else fold_rows(graph)
-    try:
-        best = _best_draft(folded, hw, options, clock)
-    except CapacityError:
-        if folded is graph:
-            raise
-        best = _best_draft(graph, hw, options, clock)
-    limits = bound(prepare_graph(graph, options, clock), hw)
-    return finished(best, hw, options, clock, limits)
+    drafts = Drafts(graph, hw, options, clock)
+    tuned: Tuned | None = None
+    if options.level >= 3:
+        cache = Cache(key_of(graph, hw, options), default_folder())
+        best, tuned = autotune(drafts, options.budget, cache)
+    else:
+        best = drafts.best()
+    limits = bound(drafts.uncut(), hw)
+    return finished(best, hw, options, clock, limits, tuned)
 
 
-def _best_draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Draft:
-    """The fastest of the attempts. Raises CapacityError where none fits."""
-    best: Draft | None = None
-    refused: CapacityError | None = None
-    for attempt in attempts(graph, hw, options):
-        try:
-            draft = _draft(attempt, hw, options, clock)
-        except CapacityError as error:
-            refused = error
-            continue
-        if best is not None and draft.planned.predicted_ticks >= best.planned.predicted_ticks:
-            break
-        best = draft
-        if attempt is graph:
-            break
-    if best is None:
-        assert refused is not None, "there is at least one attempt"
-        raise refused
-    return best
-
-
-def _draft(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Draft:
-    return draft_of(prepare_graph(graph, options, clock), hw, options, clock)
-
-
-def draft_of(
-    graph: Graph, hw: Hardware, options: Options, clock: Clock, over: HandOver | None = None
-) -> Draft:
-    """Lower and plan a graph whose types are chosen. `over` as in `lower`. Raises CapacityError."""
-    clock.step("tensorize")
-    off = options.without
-    lowered = lower(
-        graph,
-        hw,
-        fuse="fuse-loops" not in off,
-        tensorize="tensorize" not in off,
-        resident="plan-memory" not in off,
-        over=over,
-    )
-    clock.step("schedule")
-    wanted = ScheduleOptions(
-        reorder="schedule" not in off,
-        prefetch=not {"prefetch", "plan-memory", "schedule"} & off,
-        queues=1 if "schedule" in off else None,
-    )
-    if options.pin_weights:
-        pinned, deps, planned = plan_pinned(lowered.program, hw, wanted)
-        return Draft(graph, lowered, pinned.run, deps, planned, pinned)
-    deps = dependencies(lowered.program)
-    planned = plan(lowered.program, deps, hw, wanted)
-    return Draft(graph, lowered, lowered.program, deps, planned)
-
-
-def finished(draft: Draft, hw: Hardware, options: Options, clock: Clock, limits: Bound) -> Compiled:
+def finished(
+    draft: Draft,
+    hw: Hardware,
+    options: Options,
+    clock: Clock,
+    limits: Bound,
+    tuned: Tuned | None = None,
+) -> Compiled:
     """The program of a draft, proved, timed, with its NEFF. Raises VerifyError."""
     planned = draft.planned
     clock.step("synchronize")
@@ -247,6 +131,9 @@ def finished(draft: Draft, hw: Hardware, options: Options, clock: Clock, limits:
         kept = draft.pinned.constant_bytes
         report |= {"pinned_bytes": kept, "streamed_bytes": draft.pinned.total_bytes - kept}
         report["unpinned_partition_bytes"] = draft.pinned.needed
+    report["knobs"] = draft.knobs.to_json()
+    if tuned is not None:
+        report["autotune"] = tuned.report(hw)
     report["explain"] = explained
     if "note" in explained["prediction"]:
         error = explained["prediction"]["error"]

@@ -225,9 +225,10 @@ _OTHER = (
         "slice",
         Family.MOVE,
         ("x",),
-        "y[i] = x[starts + i * steps], sizes elements a dimension; a step may be negative",
+        "y[i] = x[starts + i * steps], sizes elements a dimension; a step may be negative; "
+        "`reading` tells apart equal slices that are to be loaded anew",
         moves.slice_,
-        (("starts", None), ("sizes", None), ("steps", None)),
+        (("starts", None), ("sizes", None), ("steps", None), ("reading", 0)),
     ),
     CoreOp("concat", Family.MOVE, ("x*",), "joined along axis", moves.concat, (("axis", None),)),
     CoreOp(

@@ -32,6 +32,14 @@ class _SinkCasts:
         self.of_input = {
             n.output.id: n for n in graph.nodes if n.op == "cast" and n.inputs[0].id in inputs
         }
+        self.early: dict[tuple[int, DType], Node] = {}  # casts of outputs, by what they begin with
+        for node in graph.nodes:
+            if node.op == "cast" and node.output.id in self.outputs:
+                self._sources(node, node.inputs[0])
+        self.wanted: dict[int, list[tuple[tuple[int, DType], Node]]] = {}
+        for key, cast in self.early.items():
+            self.wanted.setdefault(key[0], []).append((key, cast))
+        self.converted: dict[tuple[int, DType], Value] = {}
         self.new: dict[int, Value] = {}
 
     def run(self) -> Graph:
@@ -54,19 +62,39 @@ class _SinkCasts:
             part = self.b.emit_all("slice", [self.new[cast.inputs[0].id]], node.attrs)
             made = self.b.emit_all("cast", part, cast.attrs, dtypes)
         elif node.op == "cast" and node.output.id in self.outputs:
-            made = (self._converted(node, node.inputs[0], node.output.dtype),)
+            made = (self._converted(node, node.inputs[0]),)
         else:
             operands = [self.new[v.id] for v in node.inputs]
             made = self.b.emit_all(node.op, operands, node.attrs, dtypes)
         for old, value in zip(node.outputs, made, strict=True):
             self.new[old.id] = value
+            for key, late in self.wanted.get(old.id, []):
+                self.converted[key] = self.b.emit_all("cast", [value], late.attrs, [key[1]])[0]
 
-    def _converted(self, cast: Node, value: Value, dtype: DType) -> Value:
-        """`value` as `dtype`, converted before the movements that made it."""
+    def _moved(self, value: Value) -> Node | None:
+        """The movement that made a value which nobody but one cast or movement reads."""
         node = self.producers.get(value.id)
         alone = len(self.readers.get(value.id, [])) == 1 and value.id not in self.outputs
-        if node is None or node.op not in MOVES or not alone:
-            return self.b.emit_all("cast", [self.new[value.id]], cast.attrs, [dtype])[0]
-        operands = [self._converted(cast, v, dtype) for v in node.inputs]
+        return node if node is not None and node.op in MOVES and alone else None
+
+    def _sources(self, cast: Node, value: Value) -> None:
+        """Note the values behind the movements: each is converted where it is made."""
+        node = self._moved(value)
+        if node is None:
+            self.early.setdefault((value.id, cast.output.dtype), cast)
+            return
+        for v in node.inputs:
+            self._sources(cast, v)
+
+    def _converted(self, cast: Node, value: Value) -> Value:
+        """`value` as the cast makes it, converted before the movements that made it."""
+        node, dtype = self._moved(value), cast.output.dtype
+        if node is None:
+            key = (value.id, dtype)
+            if key not in self.converted:  # an input or a constant
+                made = self.b.emit_all("cast", [self.new[value.id]], cast.attrs, [dtype])
+                self.converted[key] = made[0]
+            return self.converted[key]
+        operands = [self._converted(cast, v) for v in node.inputs]
         with self.b.origin(node.sources, node.output.name):
             return self.b.emit_all(node.op, operands, node.attrs, [dtype])[0]

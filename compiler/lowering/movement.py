@@ -105,6 +105,7 @@ def lower_concat(lo: Lowering, node: Node, spec: Spec) -> None:
     axis, out = integer(node, "axis"), node.output
     if out.id in lo.outside:
         _store_parts(lo, node, axis)
+        lo.joined.add(out.id)
         return
     made = lo.views.get(out.id) or lo.produce(out, spec)
     rest = [(v, at) for v, at in _places(node, axis) if v.id not in lo.joined]

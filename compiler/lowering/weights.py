@@ -20,9 +20,6 @@ from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
 from isa.kernel import Ap
 
-WEIGHT_BYTES = 512 * 1024
-"""A weight transfer is about this large: 4 KiB a partition, of which a descriptor costs 2.5 %."""
-
 
 @dataclass
 class Behind:
@@ -49,10 +46,10 @@ class Shifted:
         self.inner(tile, moved)
 
 
-def transfer_span(row_bytes: int, columns: int, spec: Spec, stationary: bool) -> int:
+def transfer_span(lo: Lowering, row_bytes: int, columns: int, spec: Spec, stationary: bool) -> int:
     """Columns of one weight transfer: whole blocks of the product where they are stationary."""
     unit = spec.block if stationary else 512
-    blocks = max(1, round(WEIGHT_BYTES / max(1, row_bytes * unit)))
+    blocks = max(1, round(lo.knobs.weight_kib * 1024 / max(1, row_bytes * unit)))
     return min(columns, blocks * unit)
 
 
