@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from compiler.bound import bound
+from compiler.clock import Clock, Progress
 from compiler.cost import Simulated, Throughput
+from compiler.drafts import Draft, attempts, draft_of
 from compiler.errors import CapacityError, UsageError
 from compiler.frontends.onnx import import_onnx
 from compiler.graph.graph import Graph, Value
@@ -35,13 +37,8 @@ from compiler.options import Options
 from compiler.pipeline import (
     COMPILER_VERSION,
     TIMES,
-    Clock,
     Compiled,
-    Draft,
-    Progress,
-    attempts,
     compile_graph,
-    draft_of,
     finished,
     prepare_graph,
 )
@@ -211,7 +208,7 @@ def _draft(graph: Graph, hw: Hardware, options: Options, clock: Clock, over: Han
     refused: CapacityError | None = None
     for attempt in (graph, *attempts(graph, hw, options)):
         try:
-            return draft_of(attempt, hw, options, clock, over)
+            return draft_of(attempt, hw, options, clock, over=over)
         except CapacityError as error:
             refused = error
     assert refused is not None, "there was an attempt"

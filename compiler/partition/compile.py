@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compiler.clock import Clock, Progress
 from compiler.errors import ShapeError, UnsupportedError, UsageError
 from compiler.frontends.onnx.importer import Importer
 from compiler.frontends.onnx.model import Model, read_model
@@ -38,9 +39,7 @@ from compiler.partition.types import Static, static
 from compiler.pipeline import (
     COMPILER_VERSION,
     TIMES,
-    Clock,
     Compiled,
-    Progress,
 )
 from isa.hardware import Hardware, load_target
 from neff.partitioned import HostPart, PartTensor
