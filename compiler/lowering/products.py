@@ -12,7 +12,13 @@ from compiler.lowering.contract import Term, check_meeting, contract
 from compiler.lowering.convolution import conv
 from compiler.lowering.elementwise import plan
 from compiler.lowering.transposed_conv import conv_transpose
-from compiler.lowering.weights import Behind, Shifted, packed_weights, transfer_span
+from compiler.lowering.weights import (
+    Behind,
+    Shifted,
+    depth_pieces,
+    packed_weights,
+    transfer_span,
+)
 from compiler.tiles.iterate import Mismatch, legal_start
 from compiler.tiles.view import Factor, View
 
@@ -163,13 +169,17 @@ def _with_weights(
     )
     for first in range(0, columns, span):
         size = min(span, columns - first)
-        part = array[..., first : first + size, :]
-        view = packed_weights(lo, part, other, dtype, value.name)
-        side = _operand_of_weights(view, lead, 1 - w)
+        terms = []
+        for low, depth in depth_pieces(other, size * dtype.size_bytes):
+            shallow = other.slice(rank, low, depth)
+            assert shallow is not None, "pieces end at blocks"
+            part = array[..., first : first + size, low : low + depth]
+            view = packed_weights(lo, part, shallow, dtype, value.name)
+            side = _operand_of_weights(view, lead, 1 - w)
+            terms.append(Term(side, shallow) if weights_stationary else Term(shallow, side))
         out = list(shape)
         dim_w = rank - 1 if w == 1 else rank - 2
         out[dim_w] = size
-        terms = [Term(side, other) if weights_stationary else Term(other, side)]
         contract(lo, tuple(out), spec.dim, spec.block, terms, Shifted(behind, dim_w, first))
 
 

@@ -53,6 +53,26 @@ def transfer_span(lo: Lowering, row_bytes: int, columns: int, spec: Spec, statio
     return min(columns, blocks * unit)
 
 
+def depth_pieces(other: View, row_bytes: int) -> list[tuple[int, int]]:
+    """(first, extent) of the pieces of k that one transfer each brings.
+
+    Deep products come in pieces: a piece is given back, and the next on its way, before the last
+    one is used.
+
+    Args:
+        other: the operand beside the weights; k is its last dimension.
+        row_bytes: of the weights, for one position of k.
+    """
+    extent, k = other.shape[-1], len(other.shape) - 1
+    factors = [f for f in other.factors[k] if f.extent > 1]
+    count = round(extent * row_bytes / WEIGHT_BYTES)
+    split = len(factors) == 2 and factors[1].part and not factors[0].part and not other.ragged(k)
+    if count < 2 or not split:
+        return [(0, extent)]
+    step = -(-factors[0].extent // count) * factors[1].extent
+    return [(low, min(step, extent - low)) for low in range(0, extent, step)]
+
+
 def packed_weights(lo: Lowering, array: Array, other: View, dtype: DType, name: str) -> View:
     """array [.., columns, k] with k on the partitions that `other` has it on."""
     lead, columns, extent = array.shape[:-2], array.shape[-2], array.shape[-1]
