@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 
 from isa.hardware import Hardware, numbers
 from simulator.explain import Attribution, Cause, attribute
-from simulator.explain.summary import Difference, difference, dma_table, idle_table, layer_table
+from simulator.explain.summary import (
+    Difference,
+    array_use,
+    difference,
+    dma_table,
+    idle_table,
+    layer_table,
+)
 from simulator.explain.whatif import RECOMPILED, WhatIf, changed, gained, what_ifs
 from simulator.timing import Timing, prepare, simulate
 from systola.models import Model
@@ -84,6 +91,8 @@ class Explanation:
                 "beyond": [{"text": text, "ticks": ticks} for text, ticks in beyond.parts],
             },
             "pe_multiplying_ticks": multiplying,
+            "macs": self.report.get("macs"),
+            **array_use(self.found),
             "pe_idle": idle_table(self.found),
             "dma": dma_table(self.found),
             "layers": layer_table(self.found),

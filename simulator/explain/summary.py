@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from isa.hardware import Hardware
 from simulator.explain.attribution import Attribution
 from simulator.explain.causes import Cause, Phase
 from simulator.explain.dram import dma_time
 from simulator.explain.facts import BUSY
-from simulator.explain.layers import LayerCost, layer_costs
+from simulator.explain.layers import LayerCost, layer_costs, macs_of_rows
 
 WORTH_A_NOTE = 0.01
 """Errors of the prediction from here on are explained."""
@@ -45,12 +46,16 @@ def difference(found: Attribution, macs: int, dram_bytes: int) -> Difference:
         macs, dram_bytes: what the model needs at least (`compiler/bound.py`).
     """
     hw, total = found.hw, found.timing.total_ticks
-    array = -(-macs * hw.ticks_per_s // (hw.macs_per_cycle * hw.pe_clock_hz))
+    array = -(-macs * hw.ticks_per_s // array_rate(hw))
     memory = -(-dram_bytes * hw.ticks_per_s // hw.core_dram_bytes_per_s)
     if array >= memory:
         ticks = found.by_cause()
         own = ticks.pop(Cause.MULTIPLY, 0)
-        parts = [("multiplying with part of the array", own - array)]
+        issued = -(-int(macs_of_rows(found).sum()) * hw.ticks_per_s // array_rate(hw))
+        parts = [
+            ("multiplications beyond the model's: zeros, sums, transposes", issued - array),
+            ("multiplying with part of the array", own - issued),
+        ]
         parts += [(c.text, t) for c, t in ticks.items()]
         return Difference("PE", array, _sorted(parts))
     time = _in_ticks(dma_time(found), found.sharing.engines, total)
@@ -58,6 +63,19 @@ def difference(found: Attribution, macs: int, dram_bytes: int) -> Difference:
     parts = [("more bytes than compulsory", own - memory)]
     parts += [(_while_idle(c), t) for c, t in time.items()]
     return Difference("DMA", memory, _sorted(parts))
+
+
+def array_rate(hw: Hardware) -> int:
+    """Multiply-accumulates that the array does in a second."""
+    return hw.macs_per_cycle * hw.pe_clock_hz
+
+
+def array_use(found: Attribution) -> dict[str, Any]:
+    """MACs issued, and the part of the array that they fill while it multiplies."""
+    work = found.by_cause().get(Cause.MULTIPLY, 0)
+    macs = int(macs_of_rows(found).sum())
+    peak = array_rate(found.hw) / found.hw.ticks_per_s
+    return {"macs_issued": macs, "array_fill": macs / (peak * work) if work else 0.0}
 
 
 IDLE = (Cause.SBUF_ROOM, Cause.PSUM_ROOM, Cause.DRAM_ORDER, Cause.DATA, Cause.NOTHING_LEFT)
@@ -107,6 +125,7 @@ def compact(found: Attribution, macs: int, dram_bytes: int, predicted: int) -> d
         "ticks": found.timing.total_ticks,
         "ticks_per_cycle": found.hw.ticks_per_s // found.hw.base_clock_hz,
         "pe_multiplying_ticks": work,
+        **array_use(found),
         "pe_idle_ticks": {c.key: t for c, t in sorted(ticks.items(), key=lambda e: -e[1])},
         "prediction": prediction(found, predicted),
         "bound_by": beyond.resource,
@@ -152,7 +171,7 @@ def layer_table(found: Attribution) -> list[dict[str, Any]]:
 def layer_json(layer: LayerCost, found: Attribution) -> dict[str, Any]:
     """One layer; `array_fill` is the part of the array's peak that it used while multiplying."""
     hw = found.hw
-    peak = hw.macs_per_cycle * hw.pe_clock_hz / hw.ticks_per_s
+    peak = array_rate(hw) / hw.ticks_per_s
     return {
         "name": layer.name,
         "binding": layer.binding,

@@ -165,11 +165,19 @@ def _show_causes(e: Explanation) -> None:
         for c in json["pe_idle"]
     ]
     idle = sum(c["ticks"] for c in json["pe_idle"])
-    title = f"The tensor engine multiplies {_percent(1 - idle / total)} of the time; it idles for"
+    console.show_pairs([("tensor engine", _array(json, 1 - idle / total))])
+    title = "It idles for"
     head = ("cause", "of idle", "of run", "at start", "between", "at end")
     console.show_table(head, rows, title)
     dma = [(c["text"], _percent(c["share_of_run"])) for c in json["dma"]]
     console.show_table(("cause", "of run"), dma, "The DMA engines' time")
+
+
+def _array(json: dict[str, Any], share: float) -> str:
+    text = f"multiplies {_percent(share)} of the time, {_percent(json['array_fill'])} of it filled"
+    if json["macs"]:
+        text += f"; {json['macs_issued'] / json['macs']:.2f} x the model's multiplications"
+    return text
 
 
 def _show_layers(e: Explanation, most: int) -> None:
