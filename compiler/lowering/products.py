@@ -170,7 +170,7 @@ def _with_weights(
     for first in range(0, columns, span):
         size = min(span, columns - first)
         terms = []
-        for low, depth in depth_pieces(other, size * dtype.size_bytes):
+        for low, depth in depth_pieces(lo, other, size * dtype.size_bytes):
             shallow = other.slice(rank, low, depth)
             assert shallow is not None, "pieces end at blocks"
             part = array[..., first : first + size, low : low + depth]

@@ -53,7 +53,7 @@ def transfer_span(lo: Lowering, row_bytes: int, columns: int, spec: Spec, statio
     return min(columns, blocks * unit)
 
 
-def depth_pieces(other: View, row_bytes: int) -> list[tuple[int, int]]:
+def depth_pieces(lo: Lowering, other: View, row_bytes: int) -> list[tuple[int, int]]:
     """(first, extent) of the pieces of k that one transfer each brings.
 
     Deep products come in pieces: a piece is given back, and the next on its way, before the last
@@ -65,7 +65,7 @@ def depth_pieces(other: View, row_bytes: int) -> list[tuple[int, int]]:
     """
     extent, k = other.shape[-1], len(other.shape) - 1
     factors = [f for f in other.factors[k] if f.extent > 1]
-    count = round(extent * row_bytes / WEIGHT_BYTES)
+    count = round(extent * row_bytes / (1024 * lo.knobs.weight_kib))
     split = len(factors) == 2 and factors[1].part and not factors[0].part and not other.ragged(k)
     if count < 2 or not split:
         return [(0, extent)]
