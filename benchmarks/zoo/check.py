@@ -17,13 +17,15 @@ LIMIT = 1e-3
 
 
 def inputs_of(name: str) -> dict[str, NDArray[Any]]:
-    """Random inputs: normal numbers, ids below 1000, a mask of ones."""
+    """Random inputs: normal numbers, ids below 1000, a mask that hides the last eighth."""
     rng = np.random.default_rng(SEED)
     made: dict[str, NDArray[Any]] = {}
     for given in _session(name).get_inputs():
-        if given.type == "tensor(int64)":
-            low, high = (1, 2) if "mask" in given.name else (0, 1000)
-            made[given.name] = rng.integers(low, high, given.shape)
+        if "mask" in given.name:
+            made[given.name] = np.ones(given.shape, np.int64)
+            made[given.name][..., given.shape[-1] * 7 // 8 :] = 0
+        elif given.type == "tensor(int64)":
+            made[given.name] = rng.integers(0, 1000, given.shape)
         else:
             made[given.name] = rng.standard_normal(given.shape, np.float32)
     return made

@@ -57,6 +57,10 @@ def lower_slice(lo: Lowering, node: Node) -> None:
         dim = max(whole, key=lambda d: value.shape[d], default=None)
         spec = Spec.of(value.shape, dim) if dim is not None else Spec(0, 1)
         view = _cut(lo.view(value, spec), triples)
+        if view is None and dim is not None:  # it lies so, but its factors are cut unevenly
+            plain = lo.allocate(value.shape, lo.views[value.id].dtype, spec, f"{value.name}/plain")
+            lo.copy(plain, lo.views[value.id])
+            view = _cut(plain, triples)
     if view is None:
         view = _cut(lo.view(value, Spec(_unit_dim(value), 1)), triples)
     if view is None:  # a view whose factors are cut unevenly, though on one partition
