@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from compiler.graph.graph import Array, Node
 from compiler.lowering.bias import without_bias
 from compiler.lowering.context import Lowering, Spec, device_dtype
 from compiler.lowering.contract import Box
+from compiler.lowering.sharing import Rates, Shares, neighbours, on_array, rates
 from compiler.lowering.weights import Behind
 from compiler.tiles.iterate import sliced, tiles
 from compiler.tiles.view import Factor, View
@@ -40,28 +41,29 @@ UNITS = 8
 """A layer is cut into about so many tiles at least, so that the ways can share it."""
 
 
-@dataclass
-class _Shares:
-    """Cycles that the tiles of one layer have given each engine so far."""
-
-    pe: float = 0.0
-    act: float = 0.0
-    dve: float = 0.0
-
-
 def depthwise(
     lo: Lowering, node: Node, spec: Spec, behind: Behind, view: View, weights: Array
 ) -> None:
     """y = conv(x, w) with one channel a group. `view` is the padded input [N, C, *S]."""
     kernel = weights.shape[2:]
     taps = [_tap(view, node, tap) for tap in itertools.product(*(range(n) for n in kernel))]
-    shape, shares = node.output.shape, _Shares()
+    shape, block_of, work = node.output.shape, list[_Block](), list[tuple[_Block, Box]]()
     for first in range(0, weights.shape[0], spec.block):
         size = min(spec.block, weights.shape[0] - first)
-        block = _Block(lo, node, behind, weights[first : first + size], first, shares)
-        for box in boxes((shape[0], *shape[2:]), block.elements(shape)):
-            where = [box[0], (first, size), *box[1:]]
-            block.tile([sliced(t, where) for t in taps], where)
+        block_of.append(_Block(lo, node, behind, weights[first : first + size], first))
+        for box in boxes((shape[0], *shape[2:]), block_of[-1].elements(shape)):
+            work.append((block_of[-1], [box[0], (first, size), *box[1:]]))
+    lead = block_of[0]
+    nodes = len(behind.ready.ops), len(lead.plain.ops)
+    rate = rates(lo.hw, lead.taps, lead.dtype.size_bytes, nodes)
+    sizes = [(block.size_of(box), len(block.pieces)) for block, box in work]
+    shares = neighbours(lo.graph, lo.hw, node)
+    for (block, box), array in zip(work, on_array(sizes, rate, shares), strict=True):
+        here = [sliced(t, box) for t in taps]
+        if array:
+            block.on_array(here, box)
+        else:
+            block.on_elements(here, box, rate, shares)
 
 
 def _tap(view: View, node: Node, tap: tuple[int, ...]) -> View:
@@ -99,9 +101,8 @@ class _Block:
         behind: Behind,
         weights: Array,
         first: int,
-        shares: _Shares,
     ) -> None:
-        self.lo, self.behind, self.shares = lo, behind, shares
+        self.lo, self.behind = lo, behind
         self.weights = weights.reshape(weights.shape[0], -1).astype(np.float32)  # [C, T]
         self.channels, self.taps = self.weights.shape
         self.first = first
@@ -121,41 +122,15 @@ class _Block:
         least = self.lo.hw.engine_min_interval
         return max(1, min(self.lo.hw.pe_moving_max, fits, max(2 * least, -(-total // UNITS))))
 
-    def tile(self, taps: list[View], box: Box) -> None:
-        """One tile of the result, on the engines that it delays least."""
-        n = math.prod(size for _, size in box) // self.channels
-        array, elements = self._with_array(n), self._with_elements(n)
-        chosen = min((array, elements), key=lambda s: (max(s.pe, s.act, s.dve), s.pe))
-        self.shares.pe, self.shares.act, self.shares.dve = chosen.pe, chosen.act, chosen.dve
-        if chosen is array:
-            self._array(taps, box, n)
-        else:
-            self._elements(taps, box, n)
-
-    # --- costs -----------------------------------------------------------------------------------
-
-    def _with_array(self, n: int) -> _Shares:
-        """The shares if the array does the next tile; what follows goes to the idler engine."""
-        hw, s = self.lo.hw, self.shares
-        passes = hw.pe_fp32_passes if self.dtype is DType.FP32 else 1
-        work = self.taps * len(self.pieces) * passes * max(hw.pe_min_interval, n)
-        after = max(hw.engine_min_interval, n)
-        if s.act <= s.dve:
-            return _Shares(s.pe + work, s.act + after, s.dve)
-        return _Shares(s.pe + work, s.act, s.dve + after)
-
-    def _with_elements(self, n: int) -> _Shares:
-        """The shares if the scalar and vector engines do the next tile."""
-        hw, s = self.lo.hw, self.shares
-        products = self.taps * max(hw.engine_min_interval, n)
-        half = 2 if self.dtype is DType.BF16 else 1
-        sums = max(hw.engine_min_interval, -(-self.taps * n // half))
-        return _Shares(s.pe, s.act + products, s.dve + sums + max(hw.engine_min_interval, n))
+    def size_of(self, box: Box) -> int:
+        """Elements a partition of a tile."""
+        return math.prod(size for _, size in box) // self.channels
 
     # --- the array -------------------------------------------------------------------------------
 
-    def _array(self, taps: list[View], box: Box, n: int) -> None:
-        lo, hw = self.lo, self.lo.hw
+    def on_array(self, taps: list[View], box: Box) -> None:
+        """A tile as products with diagonal matrices."""
+        lo, hw, n = self.lo, self.lo.hw, self.size_of(box)
         self.diagonal = self.diagonal or self._diagonals()
         buffer = lo.kernel.psum(self.channels, "product")
         out = dense_tile(buffer, DType.FP32, box)
@@ -201,16 +176,22 @@ class _Block:
 
     # --- the scalar and the vector engine --------------------------------------------------------
 
-    def _elements(self, taps: list[View], box: Box, n: int) -> None:
-        lo, hw, size_bytes = self.lo, self.lo.hw, self.dtype.size_bytes
+    def on_elements(self, taps: list[View], box: Box, rate: Rates, shares: Shares) -> None:
+        """A tile as products of elements and their sums; `shares` says who takes a product."""
+        lo, size_bytes, n = self.lo, self.dtype.size_bytes, self.size_of(box)
         products = lo.kernel.sbuf(self.channels, n * self.taps * size_bytes, "products")
         frame = dense_tile(products, self.dtype, box, self.taps)
+        shares.dve += (rate.sums + rate.behind[1]) * n
         for t, tap in enumerate(taps):
             column = Ap(self.columns, 0, self.channels, 4 * t, DType.FP32, ((0, 1),))
             bias = self._bias_column(box) if t == 0 else None
+            act = bias is not None or shares.act + n <= shares.dve + rate.moved * n
             for _, (out, ap) in tiles([replace(frame, offset=t), tap], n):
-                lo.kernel.activation(out, ap, ActivationFunction.COPY, column, bias)
-        lo.load.act += self.taps * max(hw.engine_min_interval, n) / hw.act_clock_hz
+                if act:
+                    lo.kernel.activation(out, ap, ActivationFunction.COPY, column, bias)
+                else:
+                    lo.kernel.tensor_scalar(out, ap, AluOp.MULTIPLY, column)
+            self._count(shares, n if act else 0, 0 if act else rate.moved * n)
         sums = lo.kernel.sbuf(self.channels, n * size_bytes, "sums")
         lo.kernel.tensor_reduce(
             Ap(sums, 0, self.channels, 0, self.dtype, ((1, n),)),
@@ -218,10 +199,14 @@ class _Block:
             AluOp.ADD,
             1,
         )
-        half = 2 if self.dtype is DType.BF16 else 1
-        cycles = max(hw.engine_min_interval, -(-self.taps * n // half))
-        lo.load.dve += cycles / hw.dve_clock_hz
+        lo.load.dve += rate.sums * n / lo.hw.dve_clock_hz
         self.plain.emit(lo, box, dense_tile(sums, self.dtype, box), n)
+
+    def _count(self, shares: Shares, act: float, dve: float) -> None:
+        shares.act += act
+        shares.dve += dve
+        self.lo.load.act += act / self.lo.hw.act_clock_hz
+        self.lo.load.dve += dve / self.lo.hw.dve_clock_hz
 
     def _bias_column(self, box: Box) -> Ap | None:
         """The bias of these channels, which the first product takes with it."""

@@ -1,0 +1,142 @@
+"""Which engines do which tiles of a depthwise layer, so that all end together.
+
+In    the tiles' sizes, and what the layers in front and behind give the engines meanwhile
+Out   for each tile whether the array does it; the others are products and sums of elements
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from compiler.graph.attrs import integer
+from compiler.graph.graph import Graph, Node, Value
+from compiler.lowering.context import PARTITIONS
+from compiler.lowering.groups import is_elementwise
+from isa.hardware import Hardware
+
+
+OVERLAP = 0.4
+"""The share of the neighbours' work that runs while a layer does: they hand tiles on."""
+
+
+@dataclass
+class Shares:
+    """Cycles of work for each engine."""
+
+    pe: float = 0.0
+    act: float = 0.0
+    dve: float = 0.0
+
+    @property
+    def longest(self) -> float:
+        """Cycles of the engine that has most to do."""
+        return max(self.pe, self.act, self.dve)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Cycles an element of a partition, for a layer of `taps` taps.
+
+    Attributes:
+        array: of one piece of channels on the array.
+        sums: of the sums, on the vector engine.
+        moved: of a product that the vector engine takes from the scalar engine.
+        behind: of the instructions behind an array tile, and behind sums, on either engine.
+    """
+
+    taps: int
+    array: float
+    sums: float
+    moved: float
+    behind: tuple[float, float]
+
+
+def rates(hw: Hardware, taps: int, size_bytes: int, nodes: tuple[int, int]) -> Rates:
+    """The rates of the machine; `nodes` stand behind an array tile, and behind sums.
+
+    An instruction takes about two elementwise nodes.
+    """
+    fp32 = size_bytes == 4
+    slow = taps * size_bytes > hw.slow_stride_bytes
+    first, second = (max(1.0, n / 2) for n in nodes)
+    return Rates(
+        taps,
+        taps * (hw.pe_fp32_passes if fp32 else 1),
+        taps if fp32 else taps / 2,
+        2.0 if slow else 1.0,
+        (first, second),
+    )
+
+
+def on_array(tiles: list[tuple[int, int]], rate: Rates, start: Shares) -> list[bool]:
+    """For each tile (elements, pieces of channels) whether the array does it.
+
+    The array costs a piece, the other way a tile: so the array takes those of fewest pieces first.
+    """
+    order = sorted(range(len(tiles)), key=lambda i: tiles[i][1])
+    n_all = sum(n for n, _ in tiles)
+    best, chosen, n_array, pe = math.inf, 0, 0, start.pe
+    for count in range(len(tiles) + 1):
+        if count:
+            n, pieces = tiles[order[count - 1]]
+            n_array += n
+            pe += rate.array * n * pieces
+        longest = max(pe, _elements(rate, start, n_array, n_all - n_array))
+        if longest < best:
+            best, chosen = longest, count
+    taken = set(order[:chosen])
+    return [i in taken for i in range(len(tiles))]
+
+
+def _elements(rate: Rates, start: Shares, n_array: int, n: int) -> float:
+    """Cycles of the busier elementwise engine, after products have moved to the vector engine."""
+    act, dve = start.act + rate.taps * n, start.dve + rate.sums * n
+    free = rate.behind[0] * n_array + rate.behind[1] * n
+    level = max(act, dve) - min(act, dve)
+    if free <= level:
+        act, dve = (act + free, dve) if act < dve else (act, dve + free)
+    else:
+        act = dve = (act + dve + free) / 2
+    if act > dve:
+        moved = min((act - dve) / (1 + rate.moved), rate.taps * n)
+        return act - moved
+    return dve
+
+
+def neighbours(graph: Graph, hw: Hardware, node: Node) -> Shares:
+    """What the convolutions in front of and behind a layer give the engines while it runs."""
+    shares = Shares()
+    producers, readers = graph.producers(), graph.consumers()
+    found = [_in_front(node.inputs[0], producers)]
+    found += _behind(node.output, readers)
+    for conv in found:
+        if conv is not None and conv.op == "conv" and integer(conv, "groups") == 1:
+            _add(shares, conv, hw)
+    return shares
+
+
+def _in_front(value: Value, producers: dict[int, Node]) -> Node | None:
+    node = producers.get(value.id)
+    while node is not None and is_elementwise(node):
+        node = producers.get(node.inputs[0].id)
+    return node
+
+
+def _behind(value: Value, readers: dict[int, list[Node]]) -> list[Node | None]:
+    found: list[Node | None] = []
+    while True:
+        after = readers.get(value.id, [])
+        if len(after) != 1 or not is_elementwise(after[0]):
+            return [*found, *(r for r in after if r.op == "conv")]
+        value = after[0].output
+
+
+def _add(shares: Shares, conv: Node, hw: Hardware) -> None:
+    outputs, channels, *kernel = conv.inputs[1].shape
+    positions = conv.output.shape[0] * math.prod(conv.output.shape[1:]) / outputs
+    passes = math.prod(kernel) * -(-channels // PARTITIONS) * -(-outputs // hw.pe_columns)
+    shares.pe += OVERLAP * passes * positions
+    half = OVERLAP * 0.75 * -(-outputs // PARTITIONS) * positions
+    shares.act += half
+    shares.dve += half
