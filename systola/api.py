@@ -35,6 +35,8 @@ def compile(
     auto_cast_type: str = ...,
     shapes: Mapping[str, Sequence[int]] | None = ...,
     must_compile: Literal[True],
+    pipeline_cores: int = ...,
+    pin_weights: bool = ...,
     progress: Progress = ...,
 ) -> CompiledModel: ...
 
@@ -52,6 +54,8 @@ def compile(
     host_ops: Iterable[str] = ...,
     host_nodes: Iterable[str] = ...,
     host_dynamic: bool = ...,
+    pipeline_cores: int = ...,
+    pin_weights: bool = ...,
     progress: Progress = ...,
 ) -> CompiledModel | CompiledSections: ...
 
@@ -68,6 +72,8 @@ def compile(
     host_ops: Iterable[str] = (),
     host_nodes: Iterable[str] = (),
     host_dynamic: bool = False,
+    pipeline_cores: int = 1,
+    pin_weights: bool = False,
     progress: Progress = silent,
 ) -> CompiledModel | CompiledSections:
     """Compile an ONNX model.
@@ -83,6 +89,8 @@ def compile(
             several.
         host_ops: operators that are kept on the host; host_nodes: nodes, by name.
         host_dynamic: leave to the host what has shapes that depend on data.
+        pipeline_cores: cut the model over so many cores, its weights kept in their SBUF.
+        pin_weights: keep in SBUF over all runs what weights there is room for.
         progress: called with the name of each step.
     Returns:
         A `CompiledModel`, or `CompiledSections` where a part is on the host. Both are run and saved
@@ -100,6 +108,8 @@ def compile(
         host_ops=frozenset(host_ops),
         host_nodes=frozenset(host_nodes),
         host_dynamic=host_dynamic,
+        pipeline_cores=pipeline_cores,
+        pin_weights=pin_weights,
     )
     compiled = compile_any(model, options, progress)
     hw = load_target(target)

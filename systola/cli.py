@@ -15,7 +15,7 @@ import typer
 
 from isa.errors import SystolaError
 from systola import console
-from systola.commands import explaining, files, models, specification
+from systola.commands import bench, explaining, files, models, specification
 
 app = typer.Typer(
     name="systola",
@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for _command in (
-    *(models.demo, models.compile, models.run, models.accuracy, explaining.explain),
+    *(models.demo, models.compile, models.run, models.accuracy, explaining.explain, bench.bench),
     *(files.plot, files.verify, files.inspect, files.disassemble),
     *(specification.targets, specification.isa),
 ):

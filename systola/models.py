@@ -20,8 +20,10 @@ from simulator.recorder import record
 from simulator.runtime import Device, LoadedModel
 from simulator.timing import Timing
 from systola import report as reports
+from systola import throughput
 from systola.inputs import SEED, Array, complete_inputs
 from traces import Trace
+from traces.join import joined
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Result:
 
     Attributes:
         outputs: by the model's names, in the model's shapes and types.
-        timing: when each instruction ran.
+        timings: when each instruction ran, a core each of those that the model was cut over.
         report: the keys of `systola run --json`.
         drawn_inputs: inputs that were not given, and so drawn from a fixed seed.
         neff: what ran.
@@ -38,16 +40,28 @@ class Result:
     """
 
     outputs: dict[str, Array]
-    timing: Timing
+    timings: tuple[Timing, ...]
     report: dict[str, Any]
     drawn_inputs: tuple[str, ...]
     neff: Neff
     values: Mapping[str, Array]
 
+    @property
+    def timing(self) -> Timing:
+        """The timing of the core that takes longest."""
+        return max(self.timings, key=lambda timing: timing.total_ticks)
+
     @cached_property
     def trace(self) -> Trace:
-        """The run as a trace, for `traces.save` and the plots."""
-        return record(self.neff.program, self.timing, name=self.neff.name, metadata=self.report)
+        """The run as a trace, for `traces.save` and the plots; stages one behind the other."""
+        name, sections = self.neff.name, self.neff.sections
+        if len(sections) == 1:
+            return record(self.neff.program, self.timing, name=name, metadata=self.report)
+        runs = [
+            record(section.program, timing, name=f"{name}/{k}")
+            for k, (section, timing) in enumerate(zip(sections, self.timings, strict=True))
+        ]
+        return joined(runs, name, self.report)
 
 
 class Model:
@@ -100,23 +114,52 @@ class Model:
         """
         assert self._loaded is not None
 
-    def run(self, inputs: Mapping[str, ArrayLike] | None = None, *, seed: int = SEED) -> Result:
-        """Run the model on a simulated core.
+    def throughput(self, cores: int = 1, items: int | None = None) -> dict[str, Any]:
+        """Runs back to back, on copies of the model or as the pipeline that it was cut into.
+
+        Args:
+            cores: cores that a model in one piece is copied to.
+            items: what a run works on; the batch where None.
+        Returns:
+            The keys of a report's `throughput` (`systola.throughput`).
+        Raises:
+            MalformedError: SYS-U020, the model cannot run on so many cores.
+        """
+        throughput.require_cores(cores, len(self.neff.sections))
+        pipeline = len(self.neff.sections) > 1
+        found = self._loaded.pipeline if pipeline else self._loaded.on_cores(cores)
+        each = items or throughput.items_of(self.inputs, self.outputs)
+        return throughput.report(found, each, pipeline)
+
+    def run(
+        self,
+        inputs: Mapping[str, ArrayLike] | None = None,
+        *,
+        seed: int = SEED,
+        cores: int = 1,
+    ) -> Result:
+        """Run the model on a simulated core, or on those that it was cut over.
 
         Args:
             inputs: arrays by input name; what is missing is drawn from `seed`.
+            cores: time the run with copies of the model at work on so many cores.
         Raises:
-            MalformedError: SYS-R020 .. SYS-R024, an input does not fit the model.
+            MalformedError: SYS-R020 .. SYS-R024, an input does not fit the model; SYS-U020, the
+                model cannot run on so many cores.
             IllegalError, TrapError: the program is not sound.
         """
         whole, drawn = complete_inputs(self.inputs, inputs or {}, seed)
         loaded = self._loaded
         begun = time.perf_counter()
-        done = loaded.run(whole)
+        throughput.require_cores(cores, len(self.neff.sections))
+        done = loaded.run(whole, function_only=cores > 1)
+        timings = done.timings or loaded.on_cores(cores).timings[:1]
         took = time.perf_counter() - begun
-        report = reports.of_run(self.report, done.timing, took) | {"target": self.hw.name}
+        report = reports.of_run(self.report, timings, took) | {"target": self.hw.name}
+        if cores > 1 or len(timings) > 1:
+            report["throughput"] = self.throughput(cores)
         outputs = dict(done.outputs)
-        return Result(outputs, done.timing, report, drawn, self.neff, {**whole, **outputs})
+        return Result(outputs, timings, report, drawn, self.neff, {**whole, **outputs})
 
 
 class CompiledModel(Model):

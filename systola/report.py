@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from systola import throughput
+
 if TYPE_CHECKING:
     from simulator.timing import Timing
 
@@ -65,20 +67,28 @@ def _is_explained(found: object) -> bool:
     return all(isinstance(t, int) and not isinstance(t, bool) and t >= 0 for t in ticks)
 
 
-def of_run(report: Mapping[str, Any], timing: Timing, simulate_s: float) -> dict[str, Any]:
+def of_run(
+    report: Mapping[str, Any], timings: Sequence[Timing], simulate_s: float
+) -> dict[str, Any]:
     """A run's report: what was known at compile time, and what the run measured.
 
     Args:
         report: that of the compilation, or what a NEFF keeps of it.
+        timings: one a core; the slowest is the run's.
         simulate_s: wall seconds of function and time together.
     """
+    timing = max(timings, key=lambda timing: timing.total_ticks)
+    reads, writes = (
+        sum(t.dram_read_bytes for t in timings),
+        sum(t.dram_written_bytes for t in timings),
+    )
     measured: dict[str, Any] = {
         "cycles": timing.cycles,
         "time_s": timing.time_s,
-        "dram_bytes": timing.dram_read_bytes + timing.dram_written_bytes,
-        "dram_read_bytes": timing.dram_read_bytes,
-        "dram_written_bytes": timing.dram_written_bytes,
-        "instructions": len(timing.program),
+        "dram_bytes": reads + writes,
+        "dram_read_bytes": reads,
+        "dram_written_bytes": writes,
+        "instructions": sum(len(t.program) for t in timings),
         "simulate_s": simulate_s,
     }
     whole = {**dict.fromkeys(KEYS), **report, **measured}
@@ -136,6 +146,9 @@ def lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     add("instructions", "instructions", "{:,}")
     rows += _explained(report)
     rows += _host(report)
+    found = report.get("throughput") or ()
+    for one in [found] if isinstance(found, Mapping) else found:
+        rows += throughput.lines(one)
     add("compiled in", "compile_s", "{:.2f} s")
     add("simulated in", "simulate_s", "{:.2f} s")
     rows += [("note", str(note)) for note in report.get("notes") or ()]

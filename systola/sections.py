@@ -117,12 +117,17 @@ class SectionedModel:
         assert self._hosts is not None
 
     def run(
-        self, inputs: Mapping[str, ArrayLike] | None = None, *, seed: int = SEED
+        self,
+        inputs: Mapping[str, ArrayLike] | None = None,
+        *,
+        seed: int = SEED,
+        cores: int = 1,
     ) -> SectionsResult:
         """Run the sections in turns.
 
         Args:
             inputs: by input name; what is missing is drawn from `seed`.
+            cores: as in `Model.run`, for each section of the device.
         Raises:
             MalformedError: SYS-R020 .. SYS-R024, an input does not fit the model.
             IllegalError: a program is not sound.
@@ -140,12 +145,15 @@ class SectionedModel:
                 made = self._hosts[i].run(feeds)
                 host_s += time.perf_counter() - begun
             else:
-                results.append(next(device).run(feeds))
+                results.append(next(device).run(feeds, cores=cores))
                 made = results[-1].outputs
             env.update(made)
         timings = [r.timing for r in results]
         took = sum(r.report["simulate_s"] for r in results)
         report = reports.of_sections(self.report, timings, took, host_s)
+        shown = [r.report["throughput"] for r in results if "throughput" in r.report]
+        if shown:
+            report["throughput"] = shown[0] if len(shown) == 1 else shown
         return SectionsResult(
             {t.name: env[t.name] for t in self.outputs},
             tuple(results), report | {"target": self.hw.name}, drawn, env, self.neff.name,

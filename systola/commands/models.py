@@ -16,6 +16,7 @@ from systola.commands.options import (
     AutoCastType,
     Cast,
     CastType,
+    Cores,
     Cut,
     HostDynamic,
     HostNodes,
@@ -23,6 +24,8 @@ from systola.commands.options import (
     Inputs,
     ModelFile,
     MustCompile,
+    PinWeights,
+    PipelineCores,
     SegmentSize,
     Shapes,
     Target,
@@ -54,6 +57,8 @@ def compile(
     host_op: HostOps = None,
     host_node: HostNodes = None,
     host_dynamic: HostDynamic = False,
+    pipeline_cores: PipelineCores = 1,
+    pin_weights: PinWeights = False,
     report_file: Annotated[
         Path | None,
         typer.Option("--report", metavar="FILE.json", help="Write the report as JSON."),
@@ -61,7 +66,8 @@ def compile(
     json: AsJson = False,
 ) -> None:
     """Compile a model into a NEFF."""
-    cut = Cut.of(must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
+    host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
+    cut = Cut.of(*host, pipeline_cores, pin_weights)
     chosen = (target, auto_cast, auto_cast_type, shape)
     compiled = _compiled(model, *chosen, cut, json, to_run=False)
     compiled.save(output)
@@ -99,6 +105,9 @@ def run(
     host_op: HostOps = None,
     host_node: HostNodes = None,
     host_dynamic: HostDynamic = False,
+    cores: Cores = 1,
+    pipeline_cores: PipelineCores = 1,
+    pin_weights: PinWeights = False,
     json: AsJson = False,
 ) -> None:
     """Run a model on the simulated device."""
@@ -108,20 +117,14 @@ def run(
     if trace is not None:
         require_writable(trace)
     given = {} if inputs is None else read_arrays(inputs)
-    cut = Cut.of(must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
-    loaded: Model | SectionedModel
-    if _is_neff(model):
-        from systola.api import load
-
-        _require_no_options(auto_cast, auto_cast_type, shape, cut)
-        loaded = load(model, target=target)
-    else:
-        loaded = _compiled(model, target, auto_cast, auto_cast_type, shape, cut, json)
+    host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
+    cut = Cut.of(*host, pipeline_cores, pin_weights)
+    loaded = compiled_or_loaded(model, (target, auto_cast, auto_cast_type, shape), cut, json)
     with console.progress(json) as step:
         step("load and verify")
         loaded.load()
         step("simulate")
-        result = loaded.run(given)
+        result = loaded.run(given, cores=cores)
         if outputs is not None:
             write_arrays(result.outputs, outputs)
         if trace is not None:
@@ -185,6 +188,21 @@ def demo(
         raise typer.Exit(1)
 
 
+def compiled_or_loaded(
+    model: Path,
+    chosen: tuple[str | None, AutoCast, AutoCastType, list[str] | None],
+    cut: Cut,
+    quiet: bool,
+) -> Model | SectionedModel:
+    """A NEFF's model, or one compiled now. `chosen`: target, auto-cast, its type, shapes."""
+    if _is_neff(model):
+        from systola.api import load
+
+        _require_no_options(*chosen[1:], cut)
+        return load(model, target=chosen[0])
+    return _compiled(model, *chosen, cut, quiet)
+
+
 def _compiled(
     model: Path,
     target: str | None,
@@ -214,6 +232,8 @@ def _compiled(
                 host_ops=cut.host_ops,
                 host_nodes=cut.host_nodes,
                 host_dynamic=cut.host_dynamic,
+                pipeline_cores=cut.pipeline_cores,
+                pin_weights=cut.pin_weights,
                 progress=step,
             )
 
@@ -241,8 +261,8 @@ def _require_no_options(
     plain = auto_cast is AutoCast.ALL and auto_cast_type is AutoCastType.BF16 and not shape
     if not plain or cut != Cut():
         raise typer.BadParameter(
-            "a NEFF is compiled already: --auto-cast, --auto-cast-type, --shape and those of the "
-            "host are for models"
+            "a NEFF is compiled already: --auto-cast, --auto-cast-type, --shape, --pipeline-cores, "
+            "--pin-weights and those of the host are for models"
         )
 
 

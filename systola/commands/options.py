@@ -27,13 +27,15 @@ class AutoCastType(StrEnum):
 
 @dataclass(frozen=True)
 class Cut:
-    """What was asked of the cut between device and host."""
+    """What was asked of the cuts, between device and host and between cores."""
 
     must_compile: bool = False
     minimum_segment_size: int = 1
     host_ops: tuple[str, ...] = ()
     host_nodes: tuple[str, ...] = ()
     host_dynamic: bool = False
+    pipeline_cores: int = 1
+    pin_weights: bool = False
 
     @classmethod
     def of(
@@ -43,9 +45,12 @@ class Cut:
         ops: list[str] | None,
         nodes: list[str] | None,
         dynamic: bool,
+        pipeline_cores: int = 1,
+        pin_weights: bool = False,
     ) -> Cut:
         """From the options as the command line has them."""
-        return cls(must_compile, size, tuple(ops or ()), tuple(nodes or ()), dynamic)
+        host = (tuple(ops or ()), tuple(nodes or ()), dynamic)
+        return cls(must_compile, size, *host, pipeline_cores, pin_weights)
 
 
 def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
@@ -113,6 +118,27 @@ HostNodes = Annotated[
 HostDynamic = Annotated[
     bool,
     typer.Option("--host-dynamic", help="Leave to the host what has shapes that depend on data."),
+]
+Cores = Annotated[
+    int,
+    typer.Option(
+        "--cores", min=1, metavar="N", help="Copy the model to N cores, each with its own items."
+    ),
+]
+PipelineCores = Annotated[
+    int,
+    typer.Option(
+        "--pipeline-cores",
+        min=1,
+        metavar="N",
+        help="Cut the model over N cores: weights stay in SBUF, activations are handed on.",
+    ),
+]
+PinWeights = Annotated[
+    bool,
+    typer.Option(
+        "--pin-weights", help="Keep in SBUF over all runs what weights there is room for."
+    ),
 ]
 Inputs = Annotated[
     Path | None,

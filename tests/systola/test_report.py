@@ -23,7 +23,7 @@ from systola import console, report
 def test_a_file_may_claim_anything(metadata: dict[str, Any], digits: systola.CompiledModel) -> None:
     kept = report.of_file(metadata)
     assert set(report.KEYS) <= set(kept)
-    whole = report.of_run(kept, digits.run().timing, 0.5)
+    whole = report.of_run(kept, digits.run().timings, 0.5)
     assert whole["cycles"] == digits.report["cycles"]
     assert any(name == "cycles" for name, _ in report.lines(whole))
 
