@@ -17,6 +17,7 @@ from compiler.clock import Clock
 from compiler.errors import CapacityError
 from compiler.graph.graph import Graph, Value
 from compiler.graph_passes import auto_cast
+from compiler.graph_passes.align_concat import align_concat
 from compiler.graph_passes.auto_cast import Rounded
 from compiler.graph_passes.fold_rows import fold_rows
 from compiler.graph_passes.panels import panels
@@ -105,6 +106,7 @@ class Drafts:
             if graph is self.graph and folded:
                 self._bases[folded] = self._base(False)
             else:
+                graph = graph if "tensorize" in self.options.without else align_concat(graph)
                 self._bases[folded] = panels(graph, self.hw, item_bytes(self.options))
         return self._bases[folded]
 

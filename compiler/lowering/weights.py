@@ -77,6 +77,8 @@ def packed_weights(lo: Lowering, array: Array, other: View, dtype: DType, name: 
     """array [.., columns, k] with k on the partitions that `other` has it on."""
     lead, columns, extent = array.shape[:-2], array.shape[-2], array.shape[-1]
     factors = [f for f in other.factors[-1] if f.extent > 1]
+    if [f.part for f in factors] == [False, True] and other.ragged(-1) and other.start == 0:
+        return _in_two_transfers(lo, array, factors[1], dtype, name)
     made: list[Factor] = []
     stride = columns
     for f in reversed(factors):
@@ -96,6 +98,27 @@ def packed_weights(lo: Lowering, array: Array, other: View, dtype: DType, name: 
     blocks = tuple((Factor(e, s),) for e, s in zip(lead, outer, strict=True))
     columns_too = (*blocks, (Factor(columns, 1),), tuple(made))
     return View(buffer, dtype, (*lead, columns, extent), columns_too, other.start)
+
+
+def _in_two_transfers(lo: Lowering, array: Array, part: Factor, dtype: DType, name: str) -> View:
+    """`packed_weights` whose last block of k is not full: that block behind the others, so that
+    DRAM holds no rows of zeros."""
+    lead, columns, extent = array.shape[:-2], array.shape[-2], array.shape[-1]
+    block, full = part.extent, extent // part.extent
+    inner, outer = columns, list[int]()
+    for e in reversed(lead):
+        outer.insert(0, inner)
+        inner *= e
+    buffer = lo.kernel.sbuf(block, (full + 1) * inner * dtype.size_bytes, name)
+    whole = Placement((*outer, 1), (full, block), (inner, full * inner))
+    shape = (block, full * inner)
+    lo.load_into(Image(shape, dtype, array[..., : full * block], whole), buffer, 0, 0, name)
+    rest = Placement((*outer, 1), (extent - full * block,), (inner,))
+    image = Image((extent - full * block, inner), dtype, array[..., full * block :], rest)
+    lo.load_into(image, buffer, 0, full * inner * dtype.size_bytes, name)
+    blocks = tuple((Factor(e, s),) for e, s in zip(lead, outer, strict=True))
+    k = (Factor(full + 1, inner), part)
+    return View(buffer, dtype, (*lead, columns, extent), (*blocks, (Factor(columns, 1),), k))
 
 
 def placed_weights(
