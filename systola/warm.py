@@ -48,13 +48,17 @@ def warming() -> Iterator[None]:
 
 
 def warm() -> None:
-    """Run one instruction: time first, for the compiler asks for it before function is needed."""
+    """Run one instruction: time first, and where it went, for the compiler asks for these before
+    function is needed."""
     from isa.assembly import assemble
     from isa.hardware import DEFAULT_TARGET, load_target
     from simulator.core import NeuronCore
+    from simulator.explain import attribute
 
-    core = NeuronCore(assemble(ONE_INSTRUCTION), load_target(DEFAULT_TARGET))
+    program = assemble(ONE_INSTRUCTION)
+    core = NeuronCore(program, load_target(DEFAULT_TARGET))
     assert core.timing.cycles > 0
+    attribute(program, core.timing)
     core.execute()
 
 

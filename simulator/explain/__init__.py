@@ -5,6 +5,7 @@
     releases.py    why an instruction waited: for data, or for room in a memory
     facts.py       one row an instruction: all that the walk reads
     walk.py        from the end of an idle gap back along what released what
+    stretches.py   what the walk puts down
     attribution.py Attribution: the ticks of the tensor engine, multiplying or idle, by cause
     layers.py      the same layer by layer, with the resource that binds each
     dram.py        the same question for the DMA engines: what kept bytes from moving

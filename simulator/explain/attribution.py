@@ -14,8 +14,9 @@ from isa.program import Program
 from simulator.explain.causes import Cause, Phase
 from simulator.explain.facts import BUSY, facts_of
 from simulator.explain.releases import Words, words_of
+from simulator.explain.stretches import BEGIN, CAUSE, END, ROW
 from simulator.explain.transfers import Sharing
-from simulator.explain.walk import BEGIN, CAUSE, END, ROW, walk
+from simulator.explain.walk import walk
 from simulator.timing import Timing
 from simulator.timing.tables import END as LAST
 from simulator.timing.tables import FIRST, STREAM, Ints
