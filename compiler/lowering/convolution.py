@@ -46,6 +46,8 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     if node.inputs[0].id in lo.images:
         source = lo.images[node.inputs[0].id]
         image = PackedImage(lo, node, source)
+        if blocks_out > 1:  # a tile takes rows from all over the image
+            image.need(node.output.shape[0] - 1, source.block.height)
         terms = packed_terms(source.block, image.view, weights)
         _product(lo, node, spec, Ahead(behind, image), *terms, 2)
         return

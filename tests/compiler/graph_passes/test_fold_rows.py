@@ -76,3 +76,18 @@ def test_many_channels_stay_whole() -> None:
     graph = chain(40)
     kinds = [n.attrs["folds"] for n in fold_rows(graph).nodes if n.op == "conv"]
     assert kinds[:2] == [(1, 1), (1, 1)]
+
+
+def test_blocks_of_a_large_image_are_read_when_all_of_it_is_there() -> None:
+    rng = np.random.default_rng(5)
+    b = GraphBuilder("large")
+    value = b.input("x", (1, 3, 112, 112), FP32)
+    for out, k in ((32, 3), (16, 1)):
+        weight = rng.standard_normal((out, value.shape[1], k, k)).astype(np.float32) / 8
+        pad = (k // 2, k // 2)
+        value = b.emit("conv", value, b.constant(weight), strides=(1, 1), dilations=(1, 1),
+                       pads=(pad, pad), groups=1)  # fmt: skip
+    b.output(value, "y")
+    graph = b.finish()
+    inputs = {"x": rng.standard_normal((1, 3, 112, 112)).astype(np.float32)}
+    assert worst(run(compiled(graph), inputs), evaluate(graph, inputs)) < 1e-5
