@@ -28,7 +28,7 @@ app = typer.Typer(
 for _command in (
     *(models.demo, models.compile, models.run, models.accuracy, explaining.explain, bench.bench),
     *(files.plot, files.verify, files.inspect, files.disassemble),
-    *(specification.targets, specification.isa),
+    *(specification.targets, specification.isa, specification.operators),
 ):
     app.command()(_command)
 

@@ -1,16 +1,20 @@
-"""A host section in a process of its own, so that its end is not ours.
+"""Host sections in another process, so that its end is not ours.
 
-Messages are pickled, in both directions between two processes of the same program: nothing that
-comes from a file is unpickled. The process ends when its input does.
+One worker serves all sections of this process; starting one takes a second, most of it for the
+frameworks' own imports. When it ends, what it ran is an error here, and the next section that is
+asked starts another. Messages are pickled, in both directions between two processes of the same
+program: nothing that comes from a file is unpickled. The worker ends when its input does.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pickle
 import subprocess
 import sys
+import threading
 import weakref
 from pathlib import Path
 from typing import IO, Any
@@ -21,10 +25,14 @@ from isa.errors import TrapError
 ROOT = Path(__file__).parents[2]
 
 
-class Apart:
-    """A worker with one model open."""
+class FailedError(Exception):
+    """A section did not run; the worker's own words."""
 
-    def __init__(self, model: bytes, engine: str) -> None:
+
+class _Worker:
+    """The other process, and the way to ask it."""
+
+    def __init__(self) -> None:
         paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "compiler.host.worker"],
@@ -33,39 +41,35 @@ class Apart:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)},
         )
-        self._end = weakref.finalize(self, _end, self._process)
-        try:
-            self._ask((engine, model))
-        except BaseException:
-            self.close()
-            raise
+        self._one_at_a_time = threading.Lock()
+        self.end = weakref.finalize(self, _end, self._process)
 
-    def run(self, feeds: Feeds) -> dict[str, Any]:
-        """The outputs by name. Raises TrapError: SYS-H002, it failed; SYS-H003, it ended."""
-        found: dict[str, Any] = self._ask(dict(feeds))
-        return found
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self.end.alive and self._process.poll() is None
 
-    def close(self) -> None:
-        """End the process."""
-        self._end()
-
-    def _ask(self, message: object) -> Any:
+    def ask(self, message: object) -> Any:
+        """The answer. Raises FailedError; TrapError SYS-H003 when the process ended."""
         sent, received = self._process.stdin, self._process.stdout
         assert sent is not None, "it was opened with pipes"
         assert received is not None, "it was opened with pipes"
         try:
-            send(sent, message)
-            done, answer = pickle.load(received)
+            with self._one_at_a_time:
+                send(sent, message)
+                done, answer = pickle.load(received)
         except (EOFError, OSError, pickle.UnpicklingError):
             raise self._ended() from None
+        except BaseException:  # stopped between question and answer: the next would get this one's
+            self.end()
+            raise
         if not done:
-            from compiler.host.sections import failed
-
-            raise failed(answer)
+            raise FailedError(answer)
         return answer
 
     def _ended(self) -> TrapError:
         code = self._process.wait()
+        self.end()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return TrapError(
             "SYS-H003",
@@ -74,6 +78,42 @@ class Apart:
             at="host section",
             hint="look for a window that is larger than its padded input, or a shape of zero",
         )
+
+
+_keys = itertools.count()
+_workers: list[_Worker] = []  # at most one
+
+
+def _worker() -> _Worker:
+    if not _workers or not _workers[0].alive:
+        _workers[:] = [_Worker()]
+    return _workers[0]
+
+
+class Apart:
+    """A section of the worker's."""
+
+    def __init__(self, model: bytes, engine: str) -> None:
+        """Raises FailedError when the engine does not take the model, and TrapError SYS-H003."""
+        self._key, self._opening = next(_keys), (engine, model)
+        self._at = self._open()
+
+    def _open(self) -> _Worker:
+        worker = _worker()
+        worker.ask(("open", self._key, *self._opening))
+        return worker
+
+    def run(self, feeds: Feeds) -> dict[str, Any]:
+        """The outputs by name. Raises FailedError; TrapError SYS-H003, the process ended."""
+        if not self._at.alive:
+            self._at = self._open()
+        found: dict[str, Any] = self._at.ask(("run", self._key, dict(feeds)))
+        return found
+
+    def close(self) -> None:
+        """Forget the model."""
+        if self._at.alive:
+            self._at.ask(("close", self._key))
 
 
 def send(file: IO[bytes], message: object) -> None:
@@ -88,7 +128,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(OSError):
                 pipe.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=2)
+        process.wait(timeout=0.2)
         return
     process.kill()
     process.wait()

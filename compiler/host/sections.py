@@ -1,11 +1,11 @@
-"""A host section, opened: in this process or in one of its own."""
+"""A host section, opened: in this process or in another."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from compiler.host.apart import Apart
-from compiler.host.engines import ENGINES, Feeds
+from compiler.host.apart import Apart, FailedError
+from compiler.host.engines import Feeds, opened
 from isa.errors import TrapError
 
 
@@ -25,19 +25,35 @@ class _Here:
     """A section in this process."""
 
     def __init__(self, model: bytes, engine: str) -> None:
-        self._run = ENGINES[engine](model)
+        self._run = opened(model, engine)
 
     def run(self, feeds: Feeds) -> dict[str, Any]:
         try:
             return self._run(feeds)
         except Exception as error:  # the engines' own kinds share no base
-            raise failed(error) from None
+            raise _failed(error) from None
 
     def close(self) -> None:
         """Nothing was opened that would not end by itself."""
 
 
-def failed(error: object) -> TrapError:
+class _There:
+    """A section in the other process."""
+
+    def __init__(self, model: bytes, engine: str) -> None:
+        self._apart = Apart(model, engine)
+
+    def run(self, feeds: Feeds) -> dict[str, Any]:
+        try:
+            return self._apart.run(feeds)
+        except FailedError as error:
+            raise _failed(error) from None
+
+    def close(self) -> None:
+        self._apart.close()
+
+
+def _failed(error: Exception) -> TrapError:
     """The error of an engine that could not run a section on what it was given."""
     return TrapError(
         "SYS-H002",
@@ -54,4 +70,4 @@ def open_section(model: bytes, engine: str, apart: bool) -> Section:
     Raises:
         Exception: the engine does not take the model; TrapError SYS-H003 where its process ended.
     """
-    return Apart(model, engine) if apart else _Here(model, engine)
+    return _There(model, engine) if apart else _Here(model, engine)

@@ -1,6 +1,6 @@
-"""The other process: opens one model, then answers runs until its input ends.
+"""The other process: opens models and runs them until its input ends.
 
-In    (engine, model), then feeds by name; each a pickled message
+In    ("open", key, engine, model), ("run", key, feeds) or ("close", key), each a pickled message
 Out   (True, answer) or (False, what went wrong), one for each message
 """
 
@@ -11,7 +11,7 @@ import pickle
 import sys
 
 from compiler.host.apart import send
-from compiler.host.engines import ENGINES, Runner
+from compiler.host.engines import Runner, opened
 
 
 def serve() -> None:
@@ -19,21 +19,30 @@ def serve() -> None:
     received = sys.stdin.buffer
     sent = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    run: Runner | None = None
+    models: dict[int, Runner] = {}
     while True:
         try:
             message = pickle.load(received)
         except EOFError:
             return
         try:
-            if run is None:
-                engine, model = message
-                run = ENGINES[engine](model)
-                send(sent, (True, None))
-            else:
-                send(sent, (True, run(message)))
+            send(sent, (True, _answer(models, *message)))
         except Exception as error:  # the engines' own kinds share no base
             send(sent, (False, " ".join(str(error).split())[:400] or type(error).__name__))
+
+
+def _answer(models: dict[int, Runner], what: str, key: int, *operands: object) -> object:
+    if what == "open":
+        engine, model = operands
+        assert isinstance(model, bytes)
+        models[key] = opened(model, str(engine))
+    elif what == "run":
+        (feeds,) = operands
+        assert isinstance(feeds, dict)
+        return models[key](feeds)
+    else:
+        models.pop(key, None)
+    return None
 
 
 if __name__ == "__main__":

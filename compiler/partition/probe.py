@@ -19,7 +19,7 @@ from compiler.frontends.onnx.shapes import input_types
 from compiler.frontends.onnx.tensors import mapped_array, to_array
 from compiler.graph.graph import Array, Graph, Value
 from compiler.partition.calls import Call, calls_of
-from compiler.partition.types import Static, infer, static, type_of
+from compiler.partition.types import Static, infer, is_device_type, static, type_of
 
 _UNKNOWN_SHAPE = ("SYS-F102",)  # an operand that the shape depends on is computed at run time
 
@@ -106,8 +106,8 @@ class _Probe(Importer):
 
     def _bind_initializers(self, graph: onnx.GraphProto, scope: Scope) -> None:
         for i, tensor in enumerate(graph.initializer):
-            if tensor.data_type == onnx.TensorProto.STRING:
-                kind = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+            kind = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+            if isinstance(static(kind), str):
                 scope.values[tensor.name], self.found.types[tensor.name] = None, kind
                 continue
             large = self.model.data.get(i) if self.model.data else None
@@ -126,13 +126,12 @@ class _Probe(Importer):
     def _bind_inputs(
         self, graph: onnx.GraphProto, scope: Scope, shapes: dict[str, Sequence[int]]
     ) -> tuple[str, ...]:
-        """The device's inputs become values; text, sequences and optionals stay with the host."""
+        """The device's inputs become values; types that it has not stay with the host."""
         free = [i for i in graph.input if i.name not in scope.values]
         plain = onnx.GraphProto()
         for info in free:
             kind = info.type
-            numbers = kind.tensor_type.elem_type not in (0, onnx.TensorProto.STRING)
-            if kind.WhichOneof("value") == "tensor_type" and numbers:
+            if kind.WhichOneof("value") == "tensor_type" and is_device_type(kind):
                 plain.input.append(info)
                 continue
             scope.values[info.name] = None

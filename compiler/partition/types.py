@@ -53,6 +53,12 @@ def static(kind: onnx.TypeProto | None) -> Static | str:
     return Static(tuple(int(d.dim_value) for d in tensor.shape.dim), dtype)
 
 
+def is_device_type(kind: onnx.TypeProto) -> bool:
+    """Whether a tensor's elements are of a type that the device can take."""
+    element = kind.tensor_type.elem_type
+    return isinstance(static(helper.make_tensor_type_proto(element, ())), Static)
+
+
 def infer(
     call: Call,
     types: Mapping[str, onnx.TypeProto],

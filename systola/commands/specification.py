@@ -1,4 +1,4 @@
-"""Commands on the specification: targets, isa."""
+"""Commands on what there is: targets, isa, operators."""
 
 from __future__ import annotations
 
@@ -108,3 +108,31 @@ def _show_instruction(instruction: dict[str, Any], as_json: bool) -> None:
     text = next(page for page in instruction_pages().values() if heading in page)
     own, _, _ = text.partition(heading)[2].partition("\n## ")
     print(f"{heading.strip()}\n{own.rstrip()}")
+
+
+def operators(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[OP]", help="Show one operator, or those of a domain.")
+    ] = None,
+    target: Annotated[
+        str, typer.Option("--target", metavar="T", help="inf1 or inf2: the table has these.")
+    ] = "inf1",
+    json: AsJson = False,
+) -> None:
+    """List every ONNX operator: on the device, on the host or nowhere, by data type."""
+    from systola.operators import name_of, otherwise, signs, table
+    from systola.operators.samples import TYPES
+
+    rows = table()
+    if target not in rows:
+        raise typer.BadParameter(f"the table has {', '.join(rows)}, not {target!r}")
+    wanted = (name or "").lower()
+    chosen = [r for r in rows[target] if wanted in ("", name_of(r).lower(), r["domain"].lower())]
+    if not chosen:
+        raise typer.BadParameter(f"no operator or domain {name!r}")
+    if json:
+        console.emit({"target": target, "operators": chosen})
+        return
+    body = [(name_of(r), *signs(r), otherwise(r)[:90]) for r in chosen]
+    title = "D on the device   d in some cases   H on the host   - nowhere"
+    console.show_table(("operator", *TYPES.values(), "otherwise"), body, title)

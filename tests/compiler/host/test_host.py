@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from compiler.errors import UnsupportedError
-from compiler.host import choose, open_section
+from compiler.host import apart, choose, open_section
 from isa.errors import TrapError
 
 
@@ -44,9 +44,9 @@ def test_an_operator_of_nobody_is_refused() -> None:
     assert "nowhere::Mystery" in caught.value.at
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_a_section_gives_the_same_in_either_process(apart: bool) -> None:
-    section = open_section(one("Relu", [3]), "onnxruntime", apart)
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_section_gives_the_same_in_either_process(elsewhere: bool) -> None:
+    section = open_section(one("Relu", [3]), "onnxruntime", elsewhere)
     for x in ([-1, 0, 2], [5, -5, 1]):
         found = section.run({"x": np.array(x, np.float32)})
         np.testing.assert_array_equal(found["y"], np.maximum(x, 0))
@@ -54,6 +54,23 @@ def test_a_section_gives_the_same_in_either_process(apart: bool) -> None:
         section.run({"x": np.zeros(7, np.float32)})
     assert caught.value.code == "SYS-H002"
     section.close()
+
+
+def test_what_onnxruntime_has_and_does_not_run_goes_to_the_reference() -> None:
+    """A ConvInteger with padding and a zero point, in onnx 1.23's own suite."""
+    value, kinds = helper.make_tensor_value_info, TensorProto
+    node = helper.make_node("ConvInteger", ["x", "w", "z"], ["y"], pads=[1, 1, 1, 1])
+    graph = helper.make_graph(
+        [node], "g",
+        [value("x", kinds.UINT8, [1, 1, 3, 3]), value("w", kinds.UINT8, [1, 1, 2, 2]),
+         value("z", kinds.UINT8, [])],
+        [value("y", kinds.INT32, [1, 1, 4, 4])],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 10)], ir_version=8)
+    section = open_section(model.SerializeToString(), "onnxruntime", False)
+    feeds = {"x": np.arange(2, 11, dtype=np.uint8).reshape(1, 1, 3, 3), "z": np.uint8(1)}
+    found = section.run({**feeds, "w": np.ones((1, 1, 2, 2), np.uint8)})["y"]
+    assert found[0, 0].tolist() == [[1, 3, 5, 3], [5, 12, 16, 9], [11, 24, 28, 15], [7, 15, 17, 9]]
 
 
 def test_a_window_larger_than_its_input_does_not_end_this_process() -> None:
@@ -64,6 +81,18 @@ def test_a_window_larger_than_its_input_does_not_end_this_process() -> None:
     assert caught.value.code in ("SYS-H002", "SYS-H003")
 
 
+def test_the_end_of_the_other_process_is_an_error_and_the_next_run_has_another() -> None:
+    first, second = (open_section(one("Neg", [2]), "onnxruntime", True) for _ in range(2))
+    x = np.ones(2, np.float32)
+    np.testing.assert_array_equal(second.run({"x": x})["y"], -x)
+    (worker,) = apart._workers
+    worker._process.kill()
+    worker._process.wait()
+    for section in (first, second):
+        np.testing.assert_array_equal(section.run({"x": x})["y"], -x)
+        section.close()
+
+
 def test_a_section_is_text_as_well() -> None:
     node = helper.make_node("StringNormalizer", ["x"], ["y"], case_change_action="UPPER")
     info = helper.make_tensor_value_info("x", TensorProto.STRING, [2])
@@ -71,8 +100,8 @@ def test_a_section_is_text_as_well() -> None:
     graph = helper.make_graph([node], "g", [info], [goal])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     data = onnx.ModelProto.SerializeToString(model)
-    engine, apart = choose(data)
-    assert apart
-    section = open_section(data, engine, apart)
+    engine, elsewhere = choose(data)
+    assert elsewhere
+    section = open_section(data, engine, elsewhere)
     assert section.run({"x": np.array(["a", "b"], object)})["y"].tolist() == ["A", "B"]
     section.close()
