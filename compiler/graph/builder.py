@@ -18,7 +18,7 @@ from compiler.errors import ShapeError
 from compiler.graph.evaluate import apply
 from compiler.graph.graph import Array, Attr, DType, Graph, Node, Source, TensorType, Value
 from compiler.graph.ops import CORE_OPS
-from compiler.graph.strided import contiguous
+from compiler.graph.strided import dense
 
 FOLD_LIMIT_BYTES = 1 << 20  # a larger result is folded only if it is no larger than its operands
 INLINE_KEY_BYTES = 256  # constants up to this size merge when their bits are equal
@@ -76,7 +76,7 @@ class GraphBuilder:
 
     def constant(self, array: Any, dtype: DType | None = None, name: str = "") -> Value:
         """A constant of a python number, list or array; small equal ones share a value."""
-        data = contiguous(np.asarray(array, dtype))
+        data = dense(np.asarray(array, dtype))
         key: object = None
         if data.nbytes <= INLINE_KEY_BYTES:
             key = (data.dtype, data.shape, data.tobytes())

@@ -16,6 +16,10 @@ BLOCK = 64
 """Elements of a block's side: two such blocks are a quarter of a first-level cache."""
 
 
+LARGE_BYTES = 1 << 20
+"""Size from which on a transposed array is not worth a copy."""
+
+
 def copy_into(target: Array, first: int, strides: tuple[int, ...], source: Array) -> None:
     """target[first + sum of index * strides] := source[index], in elements of a flat target."""
     if not source.size:
@@ -47,13 +51,33 @@ def contiguous(array: Array) -> Array:
     return made
 
 
+def dense(array: Array) -> Array:
+    """The array itself where its elements fill a span of memory in some order and it is large;
+    else its elements in row-major order."""
+    if array.nbytes >= LARGE_BYTES and in_memory_order(array)[0].flags.c_contiguous:
+        return array
+    return contiguous(array)
+
+
+def in_memory_order(array: Array) -> tuple[Array, list[int]]:
+    """The array's dimensions by falling stride, and where each of its own is among them."""
+    order = sorted(range(array.ndim), key=lambda d: (-abs(array.strides[d]), d))
+    return array.transpose(order), [order.index(d) for d in range(array.ndim)]
+
+
+def elements(array: Array) -> Array:
+    """All elements, flat, in whatever order takes no copy."""
+    return contiguous(in_memory_order(array)[0]).reshape(-1)
+
+
 def to_bfloat16(array: Array) -> Array:
-    """An FP32 array rounded to nearest even, as `astype` does it."""
-    bits = contiguous(array).reshape(-1).view(np.uint32)
+    """An FP32 array rounded to nearest even, as `astype` does it; the order in memory is kept."""
+    ordered, places = in_memory_order(array)
+    bits = contiguous(ordered).reshape(-1).view(np.uint32)
     made = np.empty(bits.shape, np.uint16)
     _round(bits, made)
     rounded: Array = made.view(ml_dtypes.bfloat16)
-    return rounded.reshape(array.shape)
+    return rounded.reshape(ordered.shape).transpose(places)
 
 
 def _joined(dims: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from compiler.graph.graph import BF16, FP16, FP32, Array, Graph, Node, is_float
-from compiler.graph.strided import contiguous
+from compiler.graph.strided import elements
 
 POLES = frozenset({"log", "reciprocal", "div", "rsqrt", "pow"})
 """Functions that are infinite at zero, and finite of operands known to be positive."""
@@ -66,7 +66,7 @@ def _known(array: Array) -> tuple[bool, int]:
         sign = POSITIVE if low > 0 else NOT_NEGATIVE if low == 0 else UNKNOWN
         return bool(np.isfinite(wide).all()), sign
     word = np.dtype(f"u{array.itemsize}")
-    flat = contiguous(array).reshape(-1).view(word)
+    flat = elements(array).view(word)
     infinite, nan, negative, zero = _scan(flat, word.type(bits), word.type(word.itemsize * 8 - 1))
     sign = UNKNOWN if negative or nan else NOT_NEGATIVE if zero else POSITIVE
     return not (infinite or nan), sign

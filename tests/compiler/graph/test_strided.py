@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.graph.graph import Array
-from compiler.graph.strided import BLOCK, contiguous, to_bfloat16
+from compiler.graph.strided import BLOCK, contiguous, dense, elements, to_bfloat16
 from compiler.lowering import finite
 
 
@@ -26,6 +26,18 @@ def test_contiguous_keeps_the_elements(shape: list[int], data: st.DataObject) ->
     assert made.shape == array.shape
     np.testing.assert_array_equal(made.view(np.uint8), np.ascontiguousarray(array).view(np.uint8))
     assert size < BLOCK * BLOCK or array.flags.c_contiguous or made.base is not array
+
+
+@given(st.permutations(range(3)))
+@settings(deadline=None)
+def test_large_arrays_keep_their_order_in_memory(order: list[int]) -> None:
+    array = np.arange(1 << 18, dtype=np.float32).reshape(64, 32, 128).transpose(order)
+    kept, flat, rounded = dense(array), elements(array), to_bfloat16(array)
+    assert kept is array
+    assert np.shares_memory(flat, array)
+    assert sorted(flat.tolist()) == list(range(1 << 18))
+    assert rounded.strides == tuple(s // 2 for s in array.strides)
+    np.testing.assert_array_equal(rounded, array.astype(ml_dtypes.bfloat16))
 
 
 def test_rounding_is_that_of_ml_dtypes() -> None:
