@@ -49,7 +49,11 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
         if blocks_out > 1:  # a tile takes rows from all over the image
             image.need(node.output.shape[0] - 1, source.block.height)
         terms = packed_terms(source.block, image.view, weights)
-        _product(lo, node, spec, Ahead(behind, image), *terms, 2)
+        if blocks_out > 1:  # every block of rows is read at once
+            image.need(image.n - 1, image.block.out[0])
+            _product(lo, node, spec, behind, *terms, 2)
+        else:
+            _product(lo, node, spec, Ahead(behind, image), *terms, 2)
         return
     if blocks > blocks_out:
         out_of_blocks(lo, node, spec, behind, weights)

@@ -15,7 +15,6 @@ from compiler.lowering.context import PARTITIONS
 from compiler.lowering.groups import is_elementwise
 from isa.hardware import Hardware
 
-
 OVERLAP = 0.4
 """The share of the neighbours' work that runs while a layer does: they hand tiles on."""
 
