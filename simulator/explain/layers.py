@@ -212,9 +212,9 @@ def _idle_by(found: Attribution, when: Ints) -> Ints:
 def _binding(ticks: Ints, used: Floats, busy: Ints) -> str:
     """The resource or cause that binds a layer.
 
-    It is the tensor engine, unless it idles: then it is what most of its idle ticks wait for, if
-    that resource is busier than the tensor engine itself; order, room and latency are no resources,
-    and bind a layer in which the tensor engine idles more for them than it multiplies.
+    It is the tensor engine, unless it idles most of the time, or waits most for a resource that is
+    busier than itself, or longer for latency, room or order than it multiplies: then it is what
+    most of its idle ticks are for.
     """
     if not ticks.any():  # all of it runs beside other layers
         return f"hidden ({RESOURCES[int(np.argmax(busy))]})" if busy.any() else "hidden"
@@ -222,7 +222,7 @@ def _binding(ticks: Ints, used: Floats, busy: Ints) -> str:
     np.add.at(groups, GROUP_OF_CAUSE[1:], ticks[1:])
     most = int(np.argmax(groups))
     share = used[most] if most < len(RESOURCES) else groups[most] / ticks.sum()
-    if share <= used[0]:
+    if share <= used[0] and 2 * ticks[Cause.MULTIPLY] >= ticks.sum():
         return RESOURCES[0]
     held = np.where(most == GROUP_OF_CAUSE, ticks, 0)
     held[Cause.MULTIPLY] = 0
