@@ -59,7 +59,7 @@ ENGINES: dict[str, Callable[[bytes], Runner]] = {
 }
 
 
-UNABLE = ("Fail", "NotImplemented")
+UNABLE = ("Fail", "NotImplemented", "RuntimeException")
 """onnxruntime's kinds for what it cannot run; others say that the inputs are wrong."""
 
 

@@ -34,6 +34,7 @@ from compiler.partition.macs import call_macs
 from compiler.partition.model import DeviceSection, HostOp, HostSection, Partitioned
 from compiler.partition.prefer import preferred
 from compiler.partition.probe import Probed, probe
+from compiler.partition.refused import depends_on_data, unsupported
 from compiler.partition.report import combined
 from compiler.partition.types import Static, static
 from compiler.pipeline import (
@@ -99,7 +100,7 @@ class _Partition:
             self.clock.step("partition")
             probed = probe(self.model, self.options.shapes, forced)
             if probed.dynamic and not self.options.host_dynamic:
-                raise _depends_on_data(probed)
+                raise depends_on_data(probed)
             more = self._further(probed)
             if not more:
                 made = self._cut(probed)
@@ -170,14 +171,14 @@ class _Partition:
 
     def _check_worth(self, host_ops: tuple[HostOp, ...], made: _Cut) -> None:
         if self.options.must_compile and host_ops:
-            raise _unsupported(
+            raise unsupported(
                 "SYS-P001",
                 f"every operation runs on the device, as asked; {len(host_ops)} cannot",
                 host_ops,
                 "leave out --must-compile to run these on the host",
             )
         if not made.graphs:
-            raise _unsupported(
+            raise unsupported(
                 "SYS-P004",
                 "some part of the model runs on the device",
                 host_ops,
@@ -276,62 +277,3 @@ def _tensors(probed: Probed, names: tuple[str, ...]) -> tuple[PartTensor, ...]:
         else:
             found.append(PartTensor(name, "", None))
     return tuple(found)
-
-
-def _listed(host_ops: tuple[HostOp, ...]) -> str:
-    groups: dict[tuple[str, str], list[str]] = {}
-    for op in host_ops:
-        groups.setdefault((op.op, op.reason), []).append(op.node)
-    lines = [
-        f"{operator} ({reason}): {', '.join(map(repr, nodes[:8]))}"
-        + (f" and {len(nodes) - 8} more" if len(nodes) > 8 else "")
-        for (operator, reason), nodes in groups.items()
-    ]
-    shown = lines[:12]
-    if len(lines) > len(shown):
-        shown.append(f"and {len(lines) - len(shown)} more kinds")
-    return "\n         ".join(shown)
-
-
-def _unsupported(
-    code: str, message: str, host_ops: tuple[HostOp, ...], hint: str
-) -> UnsupportedError:
-    error = UnsupportedError(code, message, found=_listed(host_ops), hint=hint)
-    error.missing = [(op.op, op.node, op.reason) for op in host_ops]
-    return error
-
-
-def _depends_on_data(probed: Probed) -> ShapeError:
-    """Names the tensor, the dimension, the node that made it, and the option."""
-    name = next(c.name for c in probed.calls if c.name in probed.dynamic)
-    maker = next(c for c in probed.calls if c.name == name)
-    cause = next((c for c in probed.calls if _opens(c, probed) and c.name in probed.host), maker)
-    tensor = next((w for w in cause.writes if _open_shape(probed, w)), cause.writes[0])
-    return ShapeError(
-        "SYS-P002",
-        "every shape is known at compile time",
-        found=f"tensor {tensor!r}: {_dimensions(probed, tensor)}; {probed.host[name]}",
-        at=f'node "{cause.name}" ({cause.op})',
-        hint="fix the model's free dimensions with --shape, or leave what depends on data to the "
-        "host: --host-dynamic",
-    )
-
-
-def _open_shape(probed: Probed, tensor: str) -> bool:
-    kind = static(probed.types.get(tensor))
-    return isinstance(kind, str) and "run time" in kind
-
-
-def _opens(call: Call, probed: Probed) -> bool:
-    return any(_open_shape(probed, w) for w in call.writes) and not any(
-        _open_shape(probed, r) for r in call.reads
-    )
-
-
-def _dimensions(probed: Probed, tensor: str) -> str:
-    kind = probed.types.get(tensor)
-    if kind is None or not kind.tensor_type.HasField("shape"):
-        return "its rank is known only at run time"
-    dims = kind.tensor_type.shape.dim
-    free = [i for i, d in enumerate(dims) if not d.HasField("dim_value")]
-    return f"dimension {', '.join(map(str, free)) or '?'} of {len(dims)} is known only at run time"

@@ -22,7 +22,7 @@ from tests.systola.conftest import DIGITS
 Call = Callable[..., tuple[int, Any]]
 COMMANDS = (
     *("demo", "compile", "run", "accuracy", "plot"),
-    *("verify", "inspect", "disassemble", "targets", "isa"),
+    *("verify", "inspect", "disassemble", "targets", "isa", "operators"),
 )
 
 

@@ -139,3 +139,16 @@ def test_a_larger_segment_size_sends_small_sections_to_the_host() -> None:
     np.testing.assert_allclose(
         compiled.run({"x": X}).outputs["o"], reference(model, inputs)[0], 1e-4
     )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_nodes_may_be_on_the_host(seed: int) -> None:
+    random = np.random.Generator(np.random.PCG64(seed))
+    model = bert(vocabulary=64)
+    names = [n.name or n.output[0] for n in model.graph.node]
+    chosen = [n for n in names if random.random() < 0.25] or names[:1]
+    inputs = {n: random.integers(0, 2, (1, 16)) for n in ("ids", "kinds", "mask")}
+    compiled = systola.compile(model, auto_cast="none", host_nodes=chosen)
+    assert set(chosen) <= {op["node"] for op in compiled.report["host_ops"]}
+    wanted = reference(model, inputs)[0]
+    assert np.abs(compiled.run(inputs).outputs["o"] - wanted).max() <= 1e-5 * np.ptp(wanted)
