@@ -45,15 +45,14 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     blocks, blocks_out = folds(node)
     if node.inputs[0].id in lo.images:
         source = lo.images[node.inputs[0].id]
-        image = PackedImage(lo, node, source)
-        if blocks_out > 1:  # a tile takes rows from all over the image
-            image.need(node.output.shape[0] - 1, source.block.height)
-        terms = packed_terms(source.block, image.view, weights)
-        if blocks_out > 1:  # every block of rows is read at once
-            image.need(image.n - 1, image.block.out[0])
-            _product(lo, node, spec, behind, *terms, 2)
+        image = PackedImage(lo, node, source, blocks_out)
+        moving, stacked = packed_terms(source.block, image.view, weights)
+        if blocks_out > 1:
+            dtype, name = device_dtype(node.inputs[1].dtype), node.inputs[1].name
+            terms = weight_terms(lo, stacked, moving, dtype, name, 2)
+            into_blocks(lo, node, behind, terms, image.need_part)
         else:
-            _product(lo, node, spec, Ahead(behind, image), *terms, 2)
+            _product(lo, node, spec, Ahead(behind, image), moving, stacked, 2)
         return
     if blocks > blocks_out:
         out_of_blocks(lo, node, spec, behind, weights)

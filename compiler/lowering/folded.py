@@ -8,6 +8,7 @@ Out of blocks   each block is read from its own partitions
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from compiler.graph.attrs import integers, pairs
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import Lowering, Spec, device_dtype
-from compiler.lowering.contract import Term, contract
+from compiler.lowering.contract import Epilogue, Term, contract
 from compiler.lowering.depthwise import boxes, dense_tile
 from compiler.lowering.weights import Behind, Shifted, packed_weights
 from compiler.tiles.view import View, joined_dims
@@ -29,8 +30,17 @@ def folds(node: Node) -> tuple[int, int]:
     return blocks_in, blocks_out
 
 
-def into_blocks(lo: Lowering, node: Node, behind: Behind, terms: list[Term]) -> None:
-    """Terms over all rows of the output (weights [1, O, 1, 1, k]): each block of rows apart."""
+def into_blocks(
+    lo: Lowering,
+    node: Node,
+    behind: Epilogue,
+    terms: list[Term],
+    need: Callable[[int, int], None] | None = None,
+) -> None:
+    """Terms over all rows of the output (weights [1, O, 1, 1, k]): each block of rows apart.
+
+    `need` is called with each range of rows before it is read.
+    """
     _, channels, rows, width = node.output.shape
     blocks = folds(node)[1]
     each = channels // blocks
@@ -40,6 +50,8 @@ def into_blocks(lo: Lowering, node: Node, behind: Behind, terms: list[Term]) -> 
         buffer = lo.kernel.psum(channels, "product")
         where = [(0, 1), (0, channels), *box]
         for block in range(blocks):
+            if need is not None:
+                need(block * rows + r, block * rows + r + height)
             target = Ap(buffer, block * each, each, 0, DType.FP32, ((1, n),))
             for i, term in enumerate(terms):
                 part = term.moving.slice(2, block * rows + r, height)

@@ -45,8 +45,9 @@ class _Band:
 class PackedImage:
     """The packed image [N, K, height, width] of a convolution's input, loaded as it is read."""
 
-    def __init__(self, lo: Lowering, node: Node, source: Source) -> None:
-        self.lo, self.block = lo, source.block
+    def __init__(self, lo: Lowering, node: Node, source: Source, finer: int = 1) -> None:
+        """`finer`: how many places of the image its reader begins at, so that bands are small."""
+        self.lo, self.block, self.finer = lo, source.block, finer
         self.value = node.inputs[0]
         self.dtype = device_dtype(self.value.dtype)
         self.dram = _part_of(lo, source)
@@ -74,6 +75,18 @@ class PackedImage:
                 self._borders(self.buffer, image)
             self._band(self.buffer, image, band)
 
+    def need_part(self, first: int, last: int) -> None:
+        """Load what products of rows [first, last) of any image read, unless it has been."""
+        far = last + self.block.shifts * self.block.steps[0]
+        for image, band in self._between(first - max(self.late), far):
+            self.ahead.remove((image, band))
+            if band.first == 0:
+                self._borders(self.buffer, image)
+            self._band(self.buffer, image, band)
+
+    def _between(self, first: int, last: int) -> list[tuple[int, _Band]]:
+        return [a for a in self.ahead if a[1].first < last and a[1].end > first]
+
     @property
     def view(self) -> View:
         """Where it lies."""
@@ -91,7 +104,7 @@ class PackedImage:
         """Every row of every phase once."""
         rows, left = self.h // self.sh, self.h % self.sh
         whole = self.block.width * self.dtype.size_bytes * rows
-        count = max(1, min(BANDS, whole // (4 * RUN_BYTES)))
+        count = max(1, min(BANDS * self.finer, whole * self.finer // (4 * RUN_BYTES)))
         share = -(-rows // (4 * count)) * 4
         most = PARTITIONS // (self.sh * self.c)
         for first in range(0, rows, share):
