@@ -66,10 +66,9 @@ def depth_pieces(lo: Lowering, other: View, row_bytes: int) -> list[tuple[int, i
     extent, k = other.shape[-1], len(other.shape) - 1
     factors = [f for f in other.factors[k] if f.extent > 1]
     count = round(extent * row_bytes / (1024 * lo.knobs.weight_kib))
-    split = len(factors) == 2 and factors[1].part and not factors[0].part and not other.ragged(k)
-    if count < 2 or not split:
+    if count < 2 or len(factors) < 2 or factors[0].part or other.ragged(k):
         return [(0, extent)]
-    step = -(-factors[0].extent // count) * factors[1].extent
+    step = -(-factors[0].extent // count) * (extent // factors[0].extent)
     return [(low, min(step, extent - low)) for low in range(0, extent, step)]
 
 
