@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from compiler.errors import UsageError
 from isa.hardware import DEFAULT_TARGET
 
 PASSES = {
@@ -80,3 +81,14 @@ class Options:
         if self.minimum_segment_size != Options.minimum_segment_size:
             asked["minimum_segment_size"] = self.minimum_segment_size
         return {key: value for key, value in asked.items() if value}
+
+
+def require_level(options: Options) -> None:
+    """Raise UsageError SYS-C110 for a level that there is not, or a search of nothing."""
+    if options.level not in (1, 2, 3) or options.budget < 1:
+        raise UsageError(
+            "SYS-C110",
+            "the level is 1, 2 or 3, and a search may evaluate at least one setting",
+            found=f"level {options.level}, budget {options.budget}",
+            hint="-O1, -O2 or -O3 --budget 24",
+        )

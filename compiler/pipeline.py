@@ -37,7 +37,7 @@ from compiler.frontends.onnx import import_onnx
 from compiler.graph.graph import Graph
 from compiler.graph_passes import simplify
 from compiler.lowering.lower import Lowered
-from compiler.options import Options
+from compiler.options import Options, require_level
 from compiler.schedule import Plan
 from isa.errors import IllegalError
 from isa.hardware import Hardware, load_target
@@ -93,7 +93,8 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
     graph = simplify(graph)
     drafts = Drafts(graph, hw, options, clock)
     tuned: Tuned | None = None
-    if options.level >= 3:
+    require_level(options)
+    if options.level == 3:
         cache = Cache(key_of(graph, hw, options), default_folder())
         best, tuned = autotune(drafts, options.budget, cache)
     else:

@@ -37,6 +37,8 @@ def compile(
     must_compile: Literal[True],
     pipeline_cores: int = ...,
     pin_weights: bool = ...,
+    optimize: int = ...,
+    budget: int = ...,
     progress: Progress = ...,
 ) -> CompiledModel: ...
 
@@ -56,6 +58,8 @@ def compile(
     host_dynamic: bool = ...,
     pipeline_cores: int = ...,
     pin_weights: bool = ...,
+    optimize: int = ...,
+    budget: int = ...,
     progress: Progress = ...,
 ) -> CompiledModel | CompiledSections: ...
 
@@ -74,6 +78,8 @@ def compile(
     host_dynamic: bool = False,
     pipeline_cores: int = 1,
     pin_weights: bool = False,
+    optimize: int = Options.level,
+    budget: int = Options.budget,
     progress: Progress = silent,
 ) -> CompiledModel | CompiledSections:
     """Compile an ONNX model.
@@ -91,6 +97,9 @@ def compile(
         host_dynamic: leave to the host what has shapes that depend on data.
         pipeline_cores: cut the model over so many cores, its weights kept in their SBUF.
         pin_weights: keep in SBUF over all runs what weights there is room for.
+        optimize: 1 takes the first setting that fits, 2 compares a few, 3 searches with the
+            simulator's clock as the judge; `report["autotune"]` says what was tried and gained.
+        budget: settings that 3 may evaluate; what it measures is kept in the user's cache folder.
         progress: called with the name of each step.
     Returns:
         A `CompiledModel`, or `CompiledSections` where a part is on the host. Both are run and saved
@@ -110,6 +119,8 @@ def compile(
         host_dynamic=host_dynamic,
         pipeline_cores=pipeline_cores,
         pin_weights=pin_weights,
+        level=optimize,
+        budget=budget,
     )
     compiled = compile_any(model, options, progress)
     hw = load_target(target)

@@ -146,6 +146,7 @@ def lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     add("instructions", "instructions", "{:,}")
     rows += _explained(report)
     rows += _host(report)
+    rows += _tuned(report)
     found = report.get("throughput") or ()
     for one in [found] if isinstance(found, Mapping) else found:
         rows += throughput.lines(one)
@@ -153,6 +154,21 @@ def lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     add("simulated in", "simulate_s", "{:.2f} s")
     rows += [("note", str(note)) for note in report.get("notes") or ()]
     return rows
+
+
+def _tuned(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a search (-O3) tried and gained."""
+    found = report.get("autotune")
+    if not found:
+        return []
+    gain = (
+        f"{found['start_cycles']:,} cycles -> {found['best_cycles']:,} ({found['gain']:.1%} less)"
+    )
+    return [
+        ("autotuned", gain),
+        ("turned", found["turned"] or "nothing"),
+        ("evaluations", f"{found['evaluations']} of {found['budget']}"),
+    ]
 
 
 MOST_CAUSES = 4

@@ -14,16 +14,19 @@ from systola.commands.options import (
     AsJson,
     AutoCast,
     AutoCastType,
+    Budget,
     Cast,
     CastType,
     Cores,
     Cut,
+    Effort,
     HostDynamic,
     HostNodes,
     HostOps,
     Inputs,
     ModelFile,
     MustCompile,
+    OptimizeLevel,
     PinWeights,
     PipelineCores,
     SegmentSize,
@@ -59,6 +62,8 @@ def compile(
     host_dynamic: HostDynamic = False,
     pipeline_cores: PipelineCores = 1,
     pin_weights: PinWeights = False,
+    level: OptimizeLevel = 2,
+    budget: Budget = 24,
     report_file: Annotated[
         Path | None,
         typer.Option("--report", metavar="FILE.json", help="Write the report as JSON."),
@@ -69,7 +74,7 @@ def compile(
     host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
     cut = Cut.of(*host, pipeline_cores, pin_weights)
     chosen = (target, auto_cast, auto_cast_type, shape)
-    compiled = _compiled(model, *chosen, cut, json, to_run=False)
+    compiled = _compiled(model, *chosen, cut, json, Effort(level, budget), to_run=False)
     compiled.save(output)
     if report_file is not None:
         _write_json(compiled.report, report_file)
@@ -108,6 +113,7 @@ def run(
     cores: Cores = 1,
     pipeline_cores: PipelineCores = 1,
     pin_weights: PinWeights = False,
+    level: OptimizeLevel = 2,
     json: AsJson = False,
 ) -> None:
     """Run a model on the simulated device."""
@@ -119,7 +125,9 @@ def run(
     given = {} if inputs is None else read_arrays(inputs)
     host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
     cut = Cut.of(*host, pipeline_cores, pin_weights)
-    loaded = compiled_or_loaded(model, (target, auto_cast, auto_cast_type, shape), cut, json)
+    loaded = compiled_or_loaded(
+        model, (target, auto_cast, auto_cast_type, shape), cut, json, Effort(level)
+    )
     with console.progress(json) as step:
         step("load and verify")
         loaded.load()
@@ -193,6 +201,7 @@ def compiled_or_loaded(
     chosen: tuple[str | None, AutoCast, AutoCastType, list[str] | None],
     cut: Cut,
     quiet: bool,
+    effort: Effort | None = None,
 ) -> Model | SectionedModel:
     """A NEFF's model, or one compiled now. `chosen`: target, auto-cast, its type, shapes."""
     if _is_neff(model):
@@ -200,7 +209,7 @@ def compiled_or_loaded(
 
         _require_no_options(*chosen[1:], cut)
         return load(model, target=chosen[0])
-    return _compiled(model, *chosen, cut, quiet)
+    return _compiled(model, *chosen, cut, quiet, effort)
 
 
 def _compiled(
@@ -211,9 +220,10 @@ def _compiled(
     shape: list[str] | None,
     cut: Cut,
     quiet: bool,
+    effort: Effort | None = None,
     to_run: bool = True,
 ) -> CompiledModel | CompiledSections:
-    shapes = shapes_of(shape)
+    shapes, effort = shapes_of(shape), effort or Effort()
     with console.progress(quiet) as step:
         step("starting")
         from compiler.options import Options
@@ -234,6 +244,8 @@ def _compiled(
                 host_dynamic=cut.host_dynamic,
                 pipeline_cores=cut.pipeline_cores,
                 pin_weights=cut.pin_weights,
+                optimize=effort.level,
+                budget=effort.budget,
                 progress=step,
             )
 

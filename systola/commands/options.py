@@ -53,6 +53,14 @@ class Cut:
         return cls(must_compile, size, *host, pipeline_cores, pin_weights)
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How long to look for a faster program."""
+
+    level: int = 2
+    budget: int = 24
+
+
 def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
     """NAME=1,3,224,224 as a name and extents. Raises typer.BadParameter."""
     name, equals, numbers = text.rpartition("=")
@@ -133,6 +141,20 @@ PipelineCores = Annotated[
         metavar="N",
         help="Cut the model over N cores: weights stay in SBUF, activations are handed on.",
     ),
+]
+OptimizeLevel = Annotated[
+    int,
+    typer.Option(
+        "-O",
+        min=1,
+        max=3,
+        metavar="LEVEL",
+        help="1 takes what fits first, 2 compares, 3 searches long (the simulator is the judge).",
+    ),
+]
+Budget = Annotated[
+    int,
+    typer.Option("--budget", min=1, metavar="N", help="Settings that -O3 may evaluate."),
 ]
 PinWeights = Annotated[
     bool,
