@@ -10,6 +10,7 @@ from compiler.graph.graph import Node, Value
 from compiler.lowering.context import Lowering, Spec, dense
 from compiler.lowering.groups import is_elementwise
 from compiler.lowering.layout import best
+from compiler.lowering.select import join_on_array
 from compiler.tiles.iterate import Mismatch, check_alike, tiles
 from compiler.tiles.view import View
 from isa.program import BufferKind
@@ -114,7 +115,8 @@ def lower_concat(lo: Lowering, node: Node, spec: Spec) -> None:
     made = lo.views.get(out.id) or lo.produce(out, spec)
     rest = [(v, at) for v, at in _places(node, axis) if v.id not in lo.joined]
     if not all(_engines_can_copy(lo, made, v, axis, at) for v, at in rest):
-        _join_in_dram(lo, made, node, axis)
+        if not join_on_array(lo, made, _places(node, axis), axis):
+            _join_in_dram(lo, made, node, axis)
         return
     for value, at in rest:
         copy_into(lo, made, value, axis, at)

@@ -1,4 +1,4 @@
-"""Constant gathers across partitions, on the array: a product with a 0/1 matrix.
+"""Constant gathers and joins across partitions, on the array: products with 0/1 matrices.
 
     out[.., o, ..] = sum over k of (k == index[o]) * x[.., k, ..]
 
@@ -8,16 +8,17 @@ loaded: index[i * g + j] = j * (C / g) + i is columns C / g apart, as often as i
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from compiler.graph.attrs import integer
-from compiler.graph.graph import Node
-from compiler.lowering.context import PARTITIONS, Lowering, Spec
-from compiler.lowering.contract import Term, contract
+from compiler.graph.graph import Node, Value
+from compiler.lowering.context import PARTITIONS, Lowering, Spec, lies_so
+from compiler.lowering.contract import Box, Term, contract
 from compiler.lowering.elementwise import plan
 from compiler.lowering.weights import Behind, packed_weights
+from compiler.tiles.iterate import sliced, tiles
 from compiler.tiles.view import Factor, View
 from isa.instructions.tensor import MATMUL_DTYPES
 
@@ -53,6 +54,57 @@ def select_on_array(lo: Lowering, node: Node, indices: list[int]) -> bool:
     behind = Behind(lo, plan(lo, [], [out], spec, out))
     contract(lo, out.shape, axis, spec.block, [Term(stationary, moving)], behind)
     return True
+
+
+def join_on_array(lo: Lowering, made: View, parts: list[tuple[Value, int]], axis: int) -> bool:
+    """made[.., at + k, ..] := part[.., k, ..] of every part, though parts begin inside a quadrant.
+
+    A sum of products with shifted identities: each partition of the result has one term that is
+    not zero. Parts may be in their place already. False where the array cannot do it.
+    """
+    if not lies_so(made, Spec.of(made.shape, axis)) or made.dtype not in MATMUL_DTYPES:
+        return False
+    terms = []
+    blocks = max(-(-v.shape[axis] // PARTITIONS) for v, _ in parts)
+    first = PARTITIONS * blocks + max(at for _, at in parts)
+    wide = lo.wide_identity(made.dtype, first, first + made.shape[axis] + PARTITIONS)
+    for value, at in parts:
+        view = lo.views.get(value.id)
+        finite = view is not None and value.id not in lo.infinite
+        if view is None or not finite or view.buffer.id in lo.spoiling or view.dtype != made.dtype:
+            return False
+        if not lies_so(view, Spec.of(view.shape, axis)):
+            return False
+        moving = replace(
+            view,
+            shape=(*view.shape[:axis], 1, *view.shape[axis + 1 :], view.shape[axis]),
+            factors=(*view.factors[:axis], (), *view.factors[axis + 1 :], view.factors[axis]),
+        )
+        rows = tuple(f if f.part else Factor(f.extent, -PARTITIONS) for f in view.factors[axis])
+        start = view.start
+        stationary = View(
+            wide,
+            made.dtype,
+            (*(e if d == axis else 1 for d, e in enumerate(made.shape)), view.shape[axis]),
+            (*((Factor(e, 1),) if d == axis else () for d, e in enumerate(made.shape)), rows),
+            start,
+            first - at + start,
+        )
+        terms.append(Term(stationary, moving))
+    contract(lo, made.shape, axis, Spec.of(made.shape, axis).block, terms, _Store(lo, made))
+    return True
+
+
+@dataclass
+class _Store:
+    """The epilogue of a product that nothing is fused behind."""
+
+    lo: Lowering
+    out: View
+
+    def __call__(self, tile: View, box: Box) -> None:
+        for _, (out, ap) in tiles([sliced(self.out, box), tile], self.lo.hw.pe_moving_max):
+            self.lo.engine_copy(out, ap)
 
 
 def _groups(indices: list[int]) -> int:

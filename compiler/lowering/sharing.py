@@ -110,7 +110,7 @@ def neighbours(graph: Graph, hw: Hardware, node: Node) -> Shares:
     found = [_in_front(node.inputs[0], producers)]
     found += _behind(node.output, readers)
     for conv in found:
-        if conv is not None and conv.op == "conv" and integer(conv, "groups") == 1:
+        if conv is not None:
             _add(shares, conv, hw)
     return shares
 
@@ -119,7 +119,7 @@ def _in_front(value: Value, producers: dict[int, Node]) -> Node | None:
     node = producers.get(value.id)
     while node is not None and is_elementwise(node):
         node = producers.get(node.inputs[0].id)
-    return node
+    return node if node is not None and node.op in ("conv", "gather") else None
 
 
 def _behind(value: Value, readers: dict[int, list[Node]]) -> list[Node | None]:
@@ -131,11 +131,18 @@ def _behind(value: Value, readers: dict[int, list[Node]]) -> list[Node | None]:
         value = after[0].output
 
 
-def _add(shares: Shares, conv: Node, hw: Hardware) -> None:
-    outputs, channels, *kernel = conv.inputs[1].shape
-    positions = conv.output.shape[0] * math.prod(conv.output.shape[1:]) / outputs
-    passes = math.prod(kernel) * -(-channels // PARTITIONS) * -(-outputs // hw.pe_columns)
-    shares.pe += OVERLAP * passes * positions
+def _add(shares: Shares, node: Node, hw: Hardware) -> None:
+    """A convolution, or a gather of channels, which is a product too."""
+    outputs = node.output.shape[1]
+    positions = math.prod(node.output.shape) / outputs
+    depth, taps = node.inputs[0].shape[1], 1
+    if node.op == "conv":
+        groups, each = integer(node, "groups"), node.inputs[1].shape[1]
+        taps = math.prod(node.inputs[1].shape[2:])
+        block = min(outputs, hw.pe_columns)
+        depth = min(depth, (block * groups // outputs + 1) * each)
+    passes = taps * -(-depth // PARTITIONS) * -(-outputs // hw.pe_columns)
     half = OVERLAP * 0.75 * -(-outputs // PARTITIONS) * positions
+    shares.pe += OVERLAP * passes * positions
     shares.act += half
     shares.dve += half

@@ -72,3 +72,20 @@ def test_a_channel_shuffle_is_one_gather_and_exact(case: tuple[int, int]) -> Non
     graph = shuffle(*case)
     assert "transpose" not in [n.op for n in simplify(graph).nodes]
     assert error_on_device(graph, image(graph)) < 1e-6
+
+
+@pytest.mark.parametrize("sizes", [(112, 24), (24, 112, 200), (130, 7, 3), (16, 16, 40)])
+def test_parts_that_begin_inside_a_quadrant_are_joined_exactly(sizes: tuple[int, ...]) -> None:
+    b = GraphBuilder("join")
+    x = b.input("x", (1, 40, 6, 5), FP32)
+    rng = np.random.default_rng(0)
+    parts = []
+    for size in sizes:
+        w = b.constant(rng.standard_normal((size, 40, 1, 1)).astype(np.float32) / 6)
+        attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": ((0, 0), (0, 0)), "groups": 1}
+        parts.append(b.emit("relu", b.emit("conv", x, w, **attrs)))
+    y = b.emit("concat", *parts, axis=1)
+    w = b.constant(rng.standard_normal((32, sum(sizes), 1, 1)).astype(np.float32) / 12)
+    b.output(b.emit("conv", y, w, **attrs), "y")
+    graph = b.finish()
+    assert error_on_device(graph, image(graph)) < 1e-5
