@@ -43,6 +43,9 @@ def of_file(metadata: Mapping[str, Any]) -> dict[str, Any]:
             kept[key] = None
     if not _is_explained(kept.get("explain")):
         kept.pop("explain", None)
+    kept.pop("throughput", None)  # measured by who runs it
+    if not throughput.is_pipeline(kept.get("pipeline")):
+        kept.pop("pipeline", None)
     if not isinstance(kept.get("predicted_cycles"), int):
         kept.pop("predicted_cycles", None)
     for key in ("host_to_device_bytes", "device_to_host_bytes"):
@@ -147,6 +150,8 @@ def lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows += _explained(report)
     rows += _host(report)
     rows += _tuned(report)
+    if report.get("pipeline"):
+        rows += throughput.pipeline_lines(report["pipeline"])
     found = report.get("throughput") or ()
     for one in [found] if isinstance(found, Mapping) else found:
         rows += throughput.lines(one)

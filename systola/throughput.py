@@ -77,3 +77,36 @@ def lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         slowest = found["core_s"].index(max(found["core_s"]))
         rows.append(("slowest stage", f"{slowest}: {max(found['core_s']) * 1e6:,.2f} µs"))
     return rows
+
+
+STAGE_KEYS = ("cycles", "pinned_bytes", "streamed_bytes", "handed_on_bytes")
+
+
+def is_pipeline(found: object) -> bool:
+    """Whether a file's report has the types that `pipeline_lines` shows."""
+    if not isinstance(found, Mapping) or not isinstance(found.get("stages"), list):
+        return False
+    numbers = [found.get("runs_per_s"), found.get("latency_s")]
+    for stage in found["stages"]:
+        if not isinstance(stage, Mapping):
+            return False
+        numbers += [stage.get(key) for key in STAGE_KEYS]
+    return bool(found["stages"]) and all(
+        isinstance(n, int | float) and not isinstance(n, bool) for n in numbers
+    )
+
+
+def pipeline_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the compiler says of a pipeline, as (name, text)."""
+    stages = found["stages"]
+    kept, streamed, handed = (
+        sum(s[key] for s in stages) / 1e6
+        for key in ("pinned_bytes", "streamed_bytes", "handed_on_bytes")
+    )
+    cycles = [s["cycles"] for s in stages]
+    return [
+        ("pipeline", f"{found['runs_per_s']:,.1f} runs/s, {found['latency_s'] * 1e6:,.2f} µs each"),
+        ("stages", f"{len(stages)}, of {min(cycles):,} to {max(cycles):,} cycles"),
+        ("weights", f"{kept:,.2f} MB stay in SBUF, {streamed:,.2f} MB are loaded in every run"),
+        ("handed on", f"{handed:,.2f} MB a run"),
+    ]

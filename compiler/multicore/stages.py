@@ -276,7 +276,6 @@ def _report(
         "sbuf_peak_bytes": max(r["sbuf_peak_bytes"] for r in reports),
         "psum_peak_bytes": max(r["psum_peak_bytes"] for r in reports),
         "instructions": sum(r["instructions"] for r in reports),
-        "predicted_cycles": max(r["predicted_cycles"] for r in reports),
         "host_ops": [],
         "compile_s": sum(clock.seconds.values()),
         "compile_s_by_step": dict(clock.seconds),

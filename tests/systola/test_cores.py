@@ -13,7 +13,8 @@ import systola
 import systola.cli
 from isa.errors import SystolaError
 from isa.hardware import load_target
-from systola.throughput import items_of
+from systola.report import of_file
+from systola.throughput import is_pipeline, items_of, pipeline_lines
 from tests.systola.conftest import DIGITS
 
 HW = load_target("inf1")
@@ -77,6 +78,22 @@ def test_every_way_of_running_gives_the_same_bits() -> None:
     assert copied.report["throughput"]["cores"] == 4
     assert copied.report["cycles"] >= first.report["cycles"]
     assert len(cut.trace.events) > 0
+
+
+def test_a_file_may_say_anything_of_its_pipeline() -> None:
+    sound = systola.compile(DIGITS, pipeline_cores=2).report["pipeline"]
+    assert is_pipeline(sound)
+    assert [name for name, _ in pipeline_lines(sound)] == [
+        *("pipeline", "stages", "weights", "handed on")
+    ]
+    for wrong in (
+        *(None, 3, "x", [], {}, {**sound, "stages": []}, {**sound, "stages": [1]}),
+        *({**sound, "latency_s": "soon"}, {**sound, "stages": [{"cycles": None}]}),
+    ):
+        assert not is_pipeline(wrong)
+    kept = of_file({"report": {"pipeline": 7, "throughput": "much"}})
+    assert "pipeline" not in kept
+    assert "throughput" not in kept
 
 
 def test_items_are_the_batch_where_there_is_one() -> None:
