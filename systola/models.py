@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,18 @@ class Model:
     def device_models(self) -> tuple[Model, ...]:
         """Its sections on the device: itself. A `SectionedModel` may have several."""
         return (self,)
+
+    @property
+    def stages(self) -> tuple[Model, ...]:
+        """What each core runs, to be looked at: itself, or the stages of a pipeline."""
+        sections = self.neff.sections
+        if len(sections) == 1:
+            return (self,)
+        alone = replace(self.neff, inputs=(), outputs=(), links=(), metadata={}, cores=1)
+        return tuple(
+            Model(replace(alone, name=f"{alone.name}/{k}", sections=(section,)), self.hw, {})
+            for k, section in enumerate(sections)
+        )
 
     @property
     def inputs(self) -> tuple[ModelTensor, ...]:

@@ -93,8 +93,9 @@ def explain(
 
 
 def _on_device(whole: Any) -> Sequence[Model]:
-    """The model's sections on the device; the model itself where it is one."""
-    return getattr(whole, "device_models", (whole,))
+    """The model's sections on the device, a pipeline's stages apart; the model itself where it is
+    one."""
+    return [stage for part in getattr(whole, "device_models", (whole,)) for stage in part.stages]
 
 
 def _cycles(whole: Any) -> int:

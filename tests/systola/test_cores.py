@@ -56,6 +56,9 @@ def test_a_pipeline_is_compiled_saved_and_run(
     assert found["pipeline"]
     assert found["latency_s"] == pytest.approx(sum(found["core_s"]))
     assert found["beat_s"] == pytest.approx(report["time_s"])
+    code, told = call(capsys, "explain", path, "--no-what-if")
+    assert code == 0
+    assert len(told["sections"]) == 3
     assert call(capsys, "plot", trace, "-o", tmp_path / "t.png")[0] == 0
     code, refused = call(capsys, "bench", path, "--cores", 2)
     assert code == 3
