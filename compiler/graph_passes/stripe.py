@@ -24,6 +24,7 @@ from compiler.graph.attrs import integer, integers, pairs
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph, Node, Value
 from compiler.graph.ops import CORE_OPS, Family
+from compiler.graph_passes.by_image import batch_dims, image_span, images_of
 from compiler.lowering.groups import never_whole
 
 ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
@@ -82,6 +83,9 @@ def find_region(
         last = first = over.pop()
         while over and over[-1] >= first - 1:
             first = over.pop()
+        if images_of(graph, first, last) > 1:
+            first, last = image_span(graph, first, last, budget_bytes, bytes_of, end)
+            return Region(first, last, batch_dims(graph, first, last))
         dims = _dims(graph, first, last)
         if dims:
             return _widened(graph, Region(first, last, dims), budget_bytes // 4, bytes_of, end)
@@ -321,7 +325,7 @@ class _Striper:
     def _needs(self, node: Node, out: Rows) -> dict[int, Rows]:
         """Value id -> rows of the operand that rows `out` of the result read."""
         dims = self.region.dims
-        if node.op in ("conv", "reduce_window"):
+        if node.op in ("conv", "reduce_window") and dims[node.output.id] > 0:
             x = node.inputs[0]
             stride, reach, (low, _) = _window(node)
             first, last = out[0] * stride - low, (out[1] - 1) * stride - low + reach
@@ -360,7 +364,7 @@ class _Striper:
         needs = self._needs(node, out)
         attrs = dict(node.attrs)
         with self.b.origin(node.sources, node.output.name):
-            if node.op in ("conv", "reduce_window"):
+            if node.op in ("conv", "reduce_window") and self.region.dims[node.output.id] > 0:
                 stride, reach, (low, _) = _window(node)
                 first, last = out[0] * stride - low, (out[1] - 1) * stride - low + reach
                 height = node.inputs[0].shape[2]

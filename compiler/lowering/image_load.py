@@ -111,7 +111,7 @@ class PackedImage:
             here = min(share, rows - first)
             wanted = here * self.block.width * self.dtype.size_bytes // RUN_BYTES
             groups = max(1, min(most, wanted, here))
-            exact = [g for g in range(groups, 0, -1) if here % g == 0 and 2 * g > groups]
+            exact = [g for g in range(groups, min(most, 2 * groups) + 1) if here % g == 0]
             groups = exact[0] if exact else groups
             each = here // groups
             yield _Band(first, groups, each, self.sh)
