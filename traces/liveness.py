@@ -5,8 +5,9 @@ Out   the columns of `MemoryUse`: a row for each write whose value stands by its
 
 A value lives from the start of the instruction that writes it to the end of the last that reads it
 before it is overwritten. What an instruction reads and writes in place, an accumulation above all,
-stays one value. So this shows what a memory was needed for; a planner may have reserved more. A
-tile counts as the bytes from its first to its last in a partition, in grains of `GRAIN`.
+stays one value; what loading has put there lives throughout. So this shows what a memory was needed
+for; a planner may have reserved more. A tile counts as the bytes from its first to its last in a
+partition, in grains of `GRAIN`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,25 @@ def memory_use_of(
     rows = _every_access(program, hw)
     begins, ends = np.asarray(start, np.int64), np.asarray(end, np.int64)
     found = [_of_memory(rows, memory, begins, ends) for memory in (SBUF, PSUM)]
+    found.append(_pinned(program, hw, int(ends.max(initial=0))))
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+
+def _pinned(program: Program, hw: Hardware, end: int) -> dict[str, NDArray[Any]]:
+    """What loading has put into SBUF, there from the first tick to the last."""
+    a = accesses(program.pinned, hw)
+    mine = np.flatnonzero(a.is_write & (a.memory == SBUF))
+    none = np.zeros(len(mine), np.int64)
+    return {
+        "memory": none + int(SBUF),
+        "partition": a.start[mine],
+        "partitions": a.partitions[mine],
+        "address": a.low[mine],
+        "size_bytes": (a.high - a.low)[mine],
+        "start": none,
+        "end": none + end,
+        "name": none + len(program.layers),
+    }
 
 
 def _every_access(program: Program, hw: Hardware) -> dict[str, Ints]:

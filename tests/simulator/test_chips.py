@@ -11,13 +11,14 @@ from isa.alu import AluOp
 from isa.dtypes import FP32
 from isa.hardware import load_target
 from isa.kernel.builder import Ap, DmaAp, Kernel
-from isa.memory import FIRST_QUEUE
+from isa.memory import FIRST_QUEUE, SBUF
 from isa.program import BufferKind, Program
 from neff import Link, ModelTensor, Neff
 from simulator.chips import copies, link_ticks, simulate_chips
 from simulator.runtime import Device
 from simulator.timing import prepare
 from tests.simulator.test_runtime import COLUMNS, HW, ROWS, affine_model
+from traces.occupancy import bytes_in_use
 
 INPUT, CONSTANT, OUTPUT = BufferKind.INPUT, BufferKind.CONSTANT, BufferKind.OUTPUT
 SHAPE = (ROWS, COLUMNS)
@@ -84,6 +85,16 @@ def test_pinned_weights_are_loaded_once_and_give_the_same_bits() -> None:
     assert core.loading.dram_read_bytes == X.nbytes
     assert core.timing.dram_read_bytes == X.nbytes  # the input alone
     assert core.timing.total_ticks < plain.cores[0].timing.total_ticks
+
+
+def test_a_trace_shows_pinned_bytes_throughout() -> None:
+    plain, pinned = (
+        Device(HW).load(m).run({"input": X}).trace() for m in (product(False), product(True))
+    )
+    for trace, least in ((plain, 0), (pinned, X.nbytes)):
+        _, held = bytes_in_use(trace, SBUF)
+        assert held[:-1].min() >= least
+    assert bytes_in_use(pinned, SBUF)[0][0] == 0
 
 
 def test_a_pipeline_computes_its_stages_in_turn() -> None:
