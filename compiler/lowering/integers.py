@@ -20,7 +20,8 @@ from isa.kernel import Ap
 from isa.tiles import Immediate
 
 if TYPE_CHECKING:
-    from compiler.lowering.expression import Emitter, Input
+    from compiler.lowering.emission import Input
+    from compiler.lowering.expression import Emitter
 
 BITS = {"and": AluOp.AND, "or": AluOp.OR, "xor": AluOp.XOR, "shl": AluOp.LEFT_SHIFT,
         "shr": AluOp.RIGHT_SHIFT, "bit_not": AluOp.INVERT}  # fmt: skip

@@ -9,7 +9,8 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from compiler.lowering.context import PARTITIONS, Lowering, Spec
+from compiler.lowering.moving import Moving
+from compiler.lowering.places import PARTITIONS, Spec
 from compiler.tiles.iterate import STEP_LIMIT, Mismatch, legal_start, tiles
 from compiler.tiles.view import Factor, View, joined_dims
 from isa.dtypes import DType
@@ -22,7 +23,7 @@ from isa.tiles import Tile
 PSUM_COLUMNS = 512
 
 
-def transpose_on_array(lo: Lowering, dst: View, src: View) -> bool:
+def transpose_on_array(lo: Moving, dst: View, src: View) -> bool:
     """Move the partition dimension by matmuls with the identity; False where that cannot be."""
     if src.dtype not in MATMUL_DTYPES or src.replicated:
         return False
@@ -55,7 +56,7 @@ def _blocks(view: View, dim: int) -> list[tuple[int, int]]:
     return [(i, min(block, extent - i)) for i in range(0, extent, block)]
 
 
-def _transpose(lo: Lowering, dst: View, src: View, p: int, q: int) -> None:
+def _transpose(lo: Moving, dst: View, src: View, p: int, q: int) -> None:
     rest = [d for d in range(len(src.shape)) if d not in (p, q)]
     plan = []
     for at in itertools.product(*(range(src.shape[d]) for d in rest)):
@@ -142,7 +143,7 @@ BANK = 32
 """Partitions and columns of a block that the vector engine transposes by itself."""
 
 
-def transpose_on_vector(lo: Lowering, dst: View, src: View) -> bool:
+def transpose_on_vector(lo: Moving, dst: View, src: View) -> bool:
     """Move the partition dimension by 32 x 32 blocks, bit exact; False where that cannot be."""
     if src.dtype is not dst.dtype or src.replicated or src.buffer.memory is not SBUF:
         return False
@@ -218,7 +219,7 @@ def _step(view: View, dim: int) -> int:
     return factors[0].stride if factors else 0
 
 
-def _vector_block(lo: Lowering, out: Ap, ap: Ap) -> None:
+def _vector_block(lo: Moving, out: Ap, ap: Ap) -> None:
     dst, src = (
         Tile(SBUF, x.start, x.partitions, x.offset, x.dtype, joined_dims(x.dims)) for x in (out, ap)
     )
@@ -233,7 +234,7 @@ FEW = 2048
 """Elements that DMA moves one by one in about the time of its own start-up."""
 
 
-def row_major_stage(lo: Lowering, chip: View, home: View) -> View | None:
+def row_major_stage(lo: Moving, chip: View, home: View) -> View | None:
     """A place to stage a transfer whose runs are short: rows as they lie in DRAM; None if not."""
     size = math.prod(chip.shape)
     wide = [d for d, e in enumerate(chip.shape) if e > 1]

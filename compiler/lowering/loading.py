@@ -1,0 +1,119 @@
+"""Constants: packed by the compiler into the very bytes that SBUF will hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.graph.graph import Array
+from compiler.lowering.packing import Image
+from compiler.lowering.places import (
+    PARTITIONS,
+    packed,
+)
+from compiler.lowering.state import State
+from compiler.tiles.iterate import Mismatch, tiles
+from compiler.tiles.view import Factor, View, compact
+from isa.dtypes import DType
+from isa.kernel import Ap, Buffer, DmaAp
+from isa.program import BufferKind
+
+if TYPE_CHECKING:
+    pass
+
+
+class Loading(State):
+    """A walk that can bring constants on chip."""
+
+    def constant_image(self, image: Array, dtype: DType, name: str) -> Buffer:
+        """Load a packed image [partitions, elements] into a new SBUF buffer."""
+        stored = np.ascontiguousarray(image.astype(dtype.numpy))
+        return self._load(stored.reshape(-1).view(np.uint8), stored.shape, dtype, name)
+
+    def load_image(self, image: Image, name: str) -> Buffer:
+        """`constant_image` of an image that is still to be made."""
+        return self._load(image, image.shape, image.dtype, name)
+
+    def load_into(self, image: Image, buffer: Buffer, start: int, at: int, name: str) -> None:
+        """Load an image into partitions from `start` on of a buffer, from byte `at` on."""
+        partitions, elements = image.shape
+        home = self.kernel.dram(name, image.nbytes, BufferKind.CONSTANT, image.dtype, image.shape)
+        self.constant_data[home.id] = image
+        self.kernel.dma(
+            DmaAp(buffer, start, partitions, at, image.dtype, ((1, elements),)),
+            DmaAp(home, 0, 1, 0, image.dtype, ((1, partitions * elements),)),
+        )
+
+    def _load(
+        self,
+        data: NDArray[np.uint8] | Image,
+        shape: tuple[int, ...],
+        dtype: DType,
+        name: str,
+    ) -> Buffer:
+        partitions, elements = shape
+        home = self.kernel.dram(name, data.nbytes, BufferKind.CONSTANT, dtype, shape)
+        self.constant_data[home.id] = data
+        buffer = self.kernel.sbuf(partitions, elements * dtype.size_bytes, name)
+        self.kernel.dma(
+            DmaAp(buffer, 0, partitions, 0, dtype, ((1, elements),)),
+            DmaAp(home, 0, 1, 0, dtype, ((1, partitions * elements),)),
+        )
+        return buffer
+
+    def constant_like(self, array: Array, dtype: DType, like: View, name: str) -> View:
+        """A constant operand beside `like`; the array has extent 1 where it is broadcast."""
+        varies = [n > 1 for n in array.shape]
+        replicated = not any(varies[d] for d in like.part_dims())
+        if not replicated:  # broadcast over some of the partitions: repeated there
+            for d in like.part_dims():
+                varies[d] = True
+                array = np.repeat(array, like.shape[d] // array.shape[d], axis=d)
+        factors, stride = compact(
+            fs if wide else () for fs, wide in zip(like.factors, varies, strict=True)
+        )
+        partitions = like.buffer.partitions
+        image = packed(array, factors, like.start, partitions, stride)
+        buffer = self.constant_image(image, dtype, name)
+        if like.buffer.start:
+            raise Mismatch(-1, "constants beside a shifted buffer")
+        start = 0 if replicated else like.start
+        view = View(buffer, dtype, array.shape, tuple(factors), start, 0, replicated)
+        return view.broadcast(like.shape)
+
+    def identity(self, dtype: DType) -> View:
+        """The identity matrix [128, 128], rows on partitions."""
+        if dtype not in self._identity:
+            buffer = self.constant_image(np.eye(PARTITIONS, dtype=np.float32), dtype, "identity")
+            factors = ((Factor(PARTITIONS, 1, True),), (Factor(PARTITIONS, 1),))
+            self._identity[dtype] = View(buffer, dtype, (PARTITIONS, PARTITIONS), factors)
+        return self._identity[dtype]
+
+    def wide_identity(self, dtype: DType, first: int, width: int) -> Buffer:
+        """[128, width], zero but for the identity from column `first` on."""
+        key = (dtype, first, width)
+        if key not in self._wide:
+            buffer = self.kernel.sbuf(PARTITIONS, width * dtype.size_bytes, "wide identity")
+            whole = Ap(buffer, 0, PARTITIONS, 0, dtype, ((1, width),))
+            self.kernel.memset(whole, 0.0)
+            narrow = self.identity(dtype).buffer
+            run = ((1, PARTITIONS),)
+            at = Ap(buffer, 0, PARTITIONS, first * dtype.size_bytes, dtype, run)
+            self.engine_copy(at, Ap(narrow, 0, PARTITIONS, 0, dtype, run))
+            self._wide[key] = buffer
+        return self._wide[key]
+
+    def filled(self, dtype: DType, value: float) -> View:
+        """A matrix [128, 128] of one value, rows on partitions."""
+        key = (dtype, value)
+        if key not in self._ones:
+            size = PARTITIONS * dtype.size_bytes
+            buffer = self.kernel.sbuf(PARTITIONS, size, "filled")
+            factors = ((Factor(PARTITIONS, 1, True),), (Factor(PARTITIONS, 1),))
+            view = View(buffer, dtype, (PARTITIONS, PARTITIONS), factors)
+            for _, (ap,) in tiles([view], 65535):
+                self.kernel.memset(ap, value)
+            self._ones[key] = view
+        return self._ones[key]

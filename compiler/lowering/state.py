@@ -1,0 +1,193 @@
+"""The state of one walk over a graph: values, their buffers, and what engines have to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from compiler.graph.graph import Graph, Value
+from compiler.knobs import Knobs
+from compiler.lowering.emission import Load
+from compiler.lowering.packing import Constants
+from compiler.lowering.places import (
+    PARTITIONS,
+    Halo,
+    Spec,
+    device_dtype,
+    lies_so,
+    whole_spec,
+)
+from compiler.tiles.iterate import tiles
+from compiler.tiles.view import Factor, View, compact
+from isa.activation.functions import ActivationFunction
+from isa.dtypes import DType
+from isa.hardware import Hardware
+from isa.kernel import Ap, Buffer, Kernel
+
+if TYPE_CHECKING:
+    from compiler.lowering.image import Source
+
+
+@dataclass
+class State:
+    """What is known so far. `constant_data` holds the bytes of every constant buffer, by id."""
+
+    graph: Graph
+    hw: Hardware
+    kernel: Kernel
+    tensorize: bool = True  # see `lower`
+    knobs: Knobs = field(default_factory=Knobs)
+    views: dict[int, View] = field(default_factory=dict)
+    copies: dict[tuple[int, Spec], View] = field(default_factory=dict)
+    wanted: dict[int, dict[Spec, float]] = field(default_factory=dict)
+    halos: dict[int, Halo] = field(default_factory=dict)
+    fills: dict[int, float] = field(default_factory=dict)
+    haloed: dict[int, Halo] = field(default_factory=dict)  # halos as they were made
+    parts: dict[int, tuple[Value, int, int]] = field(default_factory=dict)
+    joined: set[int] = field(default_factory=set)  # parts made in place
+    outside: dict[int, View] = field(default_factory=dict)  # values still in DRAM, by id
+    infinite: set[int] = field(default_factory=set)  # values that may be, by id
+    spoiling: set[int] = field(default_factory=set)  # buffers that hold such
+    streamed: dict[int, View] = field(default_factory=dict)  # of these, read piece by piece
+    images: dict[int, Source] = field(default_factory=dict)  # convolved from DRAM, by id
+    constant_data: Constants = field(default_factory=Constants)
+    load: Load = field(default_factory=Load)
+    staging: bool = False  # a transfer is being laid out row-major on chip
+    _identity: dict[DType, View] = field(default_factory=dict)
+    _ones: dict[tuple[DType, float], View] = field(default_factory=dict)
+    bordered: set[tuple[int, int, int]] = field(default_factory=set)  # see `folded.py`
+    _wide: dict[tuple[DType, int, int], Buffer] = field(default_factory=dict)
+
+    def allocate(
+        self,
+        shape: tuple[int, ...],
+        dtype: DType,
+        spec: Spec,
+        name: str,
+        halo: Halo | None = None,
+        fill: float = 0.0,
+    ) -> View:
+        """A new SBUF tensor in a layout; a halo is filled with `fill`."""
+        if not shape:
+            return replace(self.allocate((1,), dtype, spec, name), shape=(), factors=())
+        halo = {d: pads for d, pads in (halo or {}).items() if d != spec.dim}
+        extent, block = shape[spec.dim], min(spec.block, shape[spec.dim])
+        blocks = -(-extent // block)
+        factors: list[tuple[Factor, ...]] = [()] * len(shape)
+        stride, offset = 1, 0
+        for d in range(len(shape) - 1, -1, -1):
+            if d == spec.dim:
+                continue
+            low, high = halo.get(d, (0, 0))
+            factors[d] = (Factor(shape[d], stride),)
+            offset += low * stride
+            stride *= shape[d] + low + high
+        factors[spec.dim] = (Factor(blocks, stride), Factor(block, 1, True))
+        buffer = self.kernel.sbuf(block, blocks * stride * dtype.size_bytes, name)
+        view = View(buffer, dtype, shape, tuple(factors), 0, offset)
+        if any(low or high for low, high in halo.values()):
+            self._fill_halo(view, halo, stride, blocks, fill)
+        return view
+
+    def produce(self, value: Value, spec: Spec, dtype: DType | None = None) -> View:
+        """The view of a value about to be computed, with the halo that its readers want."""
+        halo, fill = self.halos.get(value.id), self.fills.get(value.id, 0.0)
+        part = self._part_of_whole(value, spec) if not halo and dtype is None else None
+        if part is not None:
+            self.views[value.id] = part
+            return part
+        made = self.allocate(
+            value.shape, dtype or device_dtype(value.dtype), spec, value.name, halo, fill
+        )
+        if halo:
+            self.haloed[value.id] = {d: p for d, p in halo.items() if d != spec.dim}
+        self.views[value.id] = made
+        return made
+
+    def _part_of_whole(self, value: Value, spec: Spec) -> View | None:
+        """Where the value lies in the concatenation that it is part of, if it can be made there."""
+        place = self.parts.get(value.id)
+        if place is None:
+            return None
+        whole, axis, at = place
+        if whole.id in self.outside or whole.dtype != value.dtype:
+            return None
+        if whole.id not in self.views:
+            self.produce(whole, whole_spec(whole, spec, axis))
+        part = self.views[whole.id].slice(axis, at, value.shape[axis])
+        if part is None or not lies_so(part, spec):
+            return None
+        self.joined.add(value.id)
+        return part
+
+    def produce_like(self, value: Value, like: View) -> View:
+        """The view of a value about to be computed, with the partition factors of another."""
+        factors, stride = compact(like.factors)
+        dtype = device_dtype(value.dtype)
+        if like.replicated:
+            buffer = self.kernel.sbuf(PARTITIONS, stride * dtype.size_bytes, value.name)
+            view = View(buffer, dtype, value.shape, factors, replicated=True)
+            self.views[value.id] = view
+            return view
+        last = like.start + sum(
+            f.stride * (f.extent - 1) for fs in like.factors for f in fs if f.part
+        )
+        buffer = self.kernel.sbuf(last + 1, stride * dtype.size_bytes, value.name)
+        view = View(buffer, dtype, value.shape, factors, like.start)
+        self.views[value.id] = view
+        return view
+
+    def note_infinite(self, values: Iterable[Value]) -> None:
+        """Remember the buffers of values that may hold infinities."""
+        for value in values:
+            if value.id in self.infinite and value.id in self.views:
+                self.spoiling.add(self.views[value.id].buffer.id)
+
+    def engine_copy(self, out: Ap, ap: Ap) -> None:
+        """One copy by the elementwise engine that has less to do."""
+        hw = self.hw
+        cycles = max(hw.engine_min_interval, out.free)
+        if out.dtype.is_float and ap.dtype.is_float and self.load.act <= self.load.dve:
+            self.load.act += cycles / hw.act_clock_hz
+            self.kernel.activation(out, ap, ActivationFunction.COPY)
+        else:
+            self.load.dve += cycles / hw.dve_clock_hz
+            self.kernel.tensor_copy(out, ap)
+
+    def _fill_halo(self, view: View, halo: Halo, row: int, blocks: int, fill: float) -> None:
+        """Memset the border strips of a padded tensor, each once."""
+        outer = View(
+            view.buffer,
+            view.dtype,
+            (blocks, row, view.buffer.partitions),
+            ((Factor(blocks, row),), (Factor(row, 1),), (Factor(view.buffer.partitions, 1, True),)),
+        )
+        if row * blocks <= 4096:  # small: one fill is cheaper than its strips
+            for _, (ap,) in tiles([outer], 65535):
+                self.kernel.memset(ap, fill)
+            return
+        padded = {d: view.factors[d][0] for d in halo if halo[d] != (0, 0)}
+        for d, factor in padded.items():
+            low, high = halo[d]
+            extent = view.shape[d]
+            for first, size in ((-low, low), (extent, high)):
+                if size:
+                    self._fill_strip(view, halo, d, first, size, factor, fill)
+
+    def _fill_strip(
+        self, view: View, halo: Halo, dim: int, first: int, size: int, factor: Factor, fill: float
+    ) -> None:
+        """One side of one padded dimension, over the padded extents of the dimensions inside."""
+        shape, factors, offset = list(view.shape), list(view.factors), view.offset
+        shape[dim], factors[dim] = size, (Factor(size, factor.stride),)
+        offset += first * factor.stride
+        for d, (low, high) in halo.items():
+            if d > dim and (low or high):
+                stride = view.factors[d][0].stride
+                shape[d] += low + high
+                factors[d] = (Factor(shape[d], stride),)
+                offset -= low * stride
+        strip = View(view.buffer, view.dtype, tuple(shape), tuple(factors), view.start, offset)
+        for _, (ap,) in tiles([strip], 65535):
+            self.kernel.memset(ap, fill)
