@@ -21,17 +21,32 @@ from simulator.timing.tables import END, FIRST, Ints
 def dma_time(found: Attribution) -> dict[Cause, int]:
     """Engine time of a core's DMA engines by cause, most first; the sum is the run's ticks times
     `found.sharing.engines`."""
-    spent = found.sharing.spent.copy()
-    np.add.at(spent, *_idle(found))
-    capacity = found.timing.total_ticks * found.sharing.engines
-    rest = capacity - int(spent.sum())  # shares are rounded down
-    spent[Cause.CONTROL] += rest
-    order = np.argsort(-spent, kind="stable").tolist()
-    return {Cause(c): int(spent[c]) for c in order if spent[c]}
+    return _sorted(_time(found).sum(axis=0))
 
 
-def _idle(found: Attribution) -> tuple[Ints, Ints]:
-    """Causes and idle engine time, an entry for each part of the timeline."""
+def dma_time_while_loading(found: Attribution) -> dict[Cause, int]:
+    """The same until the last load of weights or inputs has ended (`found.sharing.loaded`)."""
+    return _sorted(_time(found)[0])
+
+
+def _sorted(time: Ints) -> dict[Cause, int]:
+    order = np.argsort(-time, kind="stable").tolist()
+    return {Cause(c): int(time[c]) for c in order if time[c]}
+
+
+def _time(found: Attribution) -> Ints:
+    """Engine time by cause, before the last load has ended and after. Shape [2, causes]."""
+    sharing = found.sharing
+    time = sharing.spent.copy()
+    cause, idle, begin = _idle(found)
+    np.add.at(time, (np.where(begin >= sharing.loaded, 1, 0), cause), idle)
+    spans = np.array([sharing.loaded, found.timing.total_ticks - sharing.loaded])
+    time[:, Cause.CONTROL] += spans * sharing.engines - time.sum(axis=1)  # rounded down
+    return time
+
+
+def _idle(found: Attribution) -> tuple[Ints, Ints, Ints]:
+    """Causes, idle engine time and begin of each part of the timeline."""
     timing, line = found.timing, found.sharing.line
     loads = np.flatnonzero(
         np.isin(found.facts[:, BUSY], LOADS)
@@ -43,13 +58,15 @@ def _idle(found: Attribution) -> tuple[Ints, Ints]:
     following = np.searchsorted(timing.start[loads], begin, side="right")
     left = following < len(loads)
     if not len(loads):
-        return np.full(len(begin), int(Cause.NOTHING_LEFT)), (end - begin) * line[:, IDLE_NOW]
+        nothing = np.full(len(begin), int(Cause.NOTHING_LEFT))
+        return nothing, (end - begin) * line[:, IDLE_NOW], begin
     row = loads[np.minimum(following, len(loads) - 1)]
     triggered = np.clip(np.where(left, timing.ready[row], begin), begin, end)
     before = np.where(left, triggered - begin, 0) * line[:, IDLE_NOW]
     after = (end - begin) * line[:, IDLE_NOW] - before
     late = np.where(left, int(Cause.DMA_LATENCY), int(Cause.NOTHING_LEFT))
-    return np.concatenate([_held_by(found)[row], late]), np.concatenate([before, after])
+    cause, idle = np.concatenate([_held_by(found)[row], late]), np.concatenate([before, after])
+    return cause, idle, np.concatenate([begin, begin])
 
 
 def _held_by(found: Attribution) -> Ints:

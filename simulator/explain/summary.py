@@ -11,7 +11,7 @@ import numpy as np
 from isa.hardware import Hardware
 from simulator.explain.attribution import Attribution
 from simulator.explain.causes import Cause, Phase
-from simulator.explain.dram import dma_time
+from simulator.explain.dram import dma_time, dma_time_while_loading
 from simulator.explain.facts import BUSY
 from simulator.explain.layers import LayerCost, layer_costs, macs_of_rows
 
@@ -45,7 +45,7 @@ def difference(found: Attribution, macs: int, dram_bytes: int) -> Difference:
     Args:
         macs, dram_bytes: what the model needs at least (`compiler/bound.py`).
     """
-    hw, total = found.hw, found.timing.total_ticks
+    hw = found.hw
     array = -(-macs * hw.ticks_per_s // array_rate(hw))
     memory = -(-dram_bytes * hw.ticks_per_s // hw.core_dram_bytes_per_s)
     if array >= memory:
@@ -58,11 +58,23 @@ def difference(found: Attribution, macs: int, dram_bytes: int) -> Difference:
         ]
         parts += [(c.text, t) for c, t in ticks.items()]
         return Difference("PE", array, _sorted(parts))
-    time = _in_ticks(dma_time(found), found.sharing.engines, total)
-    own = sum(time.pop(cause, 0) for cause in COMPULSORY)
+    return Difference("DMA", memory, _sorted(_beyond_memory(found, memory)))
+
+
+def _beyond_memory(found: Attribution, memory: int) -> list[tuple[str, int]]:
+    """While there is something to load, what the DMA engines did besides or why they idled; from
+    then on, what the tensor engine did."""
+    sharing = found.sharing
+    time = _in_ticks(dma_time_while_loading(found), sharing.engines, sharing.loaded)
+    late = int(sharing.spent[1, Cause.OUTPUT_RATE]) // sharing.engines  # compulsory, too
+    own = sum(time.pop(cause, 0) for cause in COMPULSORY) + late
     parts = [("more bytes than compulsory", own - memory)]
     parts += [(_while_idle(c), t) for c, t in time.items()]
-    return Difference("DMA", memory, _sorted(parts))
+    then = np.zeros(len(Cause), np.int64)
+    after = found.end - np.clip(sharing.loaded, found.begin, found.end)
+    np.add.at(then, found.cause, after)
+    then[Cause.OUTPUT_RATE] -= late
+    return parts + [(f"after the last load: {c.text}", int(then[c])) for c in Cause if then[c]]
 
 
 def array_rate(hw: Hardware) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from isa.memory import FIRST_QUEUE
-from simulator.explain.causes import Cause
+from simulator.explain.causes import LOADS, Cause
 from simulator.timing import Timing
 from simulator.timing.sharing import share_out
 from simulator.timing.tables import (
@@ -45,12 +45,15 @@ class Sharing(NamedTuple):
         line: [moments, 5], from tick 0 on.
         limited: [n] ticks of each transfer in which it had to share, or had all the engines.
         engines: engine time that a core has in a tick.
-        spent: engine time by `Cause`; where DRAM slowed the transfers, all of the engines'.
+        loaded: when the last load of weights or inputs has ended.
+        spent: engine time by `Cause`, before `loaded` and from then on; where DRAM slowed the
+            transfers, all of the engines'. Shape [2, causes].
     """
 
     line: Ints
     limited: Ints
     engines: int
+    loaded: int
     spent: Ints
 
 
@@ -74,7 +77,8 @@ def sharing_of(timing: Timing, cause: Ints, descriptor_work: Ints) -> Sharing:
     limited = np.zeros(len(timing.start), np.int64)
     place = np.zeros(len(timing.start), np.int64)
     place[rows] = queue
-    spent = np.zeros(len(Cause), np.int64)
+    loaded = int(timing.end[rows[np.isin(cause[rows], LOADS)]].max(initial=0))
+    spent = np.zeros((2, len(Cause)), np.int64)
     share = descriptor_work / np.maximum(1, tables.dma[:, WORK])
     line = _replay(
         when[order],
@@ -87,13 +91,14 @@ def sharing_of(timing: Timing, cause: Ints, descriptor_work: Ints) -> Sharing:
         limited,
         cause,
         share,
+        loaded,
         spent,
     )
-    return Sharing(line, limited, engines, spent)
+    return Sharing(line, limited, engines, loaded, spent)
 
 
 @njit(cache=True)
-def _replay(when, what, queue, dma, machine, queues, engines, limited, cause, share, spent):  # type: ignore[no-untyped-def]
+def _replay(when, what, queue, dma, machine, queues, engines, limited, cause, share, loaded, spent):  # type: ignore[no-untyped-def]
     """The line; adds to `limited` and to `spent`."""
     core, widest, traffic = np.zeros((3, queues), np.int64)
     rate, holder = np.zeros((2, queues), np.int64)
@@ -130,8 +135,9 @@ def _replay(when, what, queue, dma, machine, queues, engines, limited, cause, sh
                 given = engines * rate[q] // total if busy else rate[q]
                 taken = given * (following - now)
                 own = int(taken * share[holder[q]])
-                spent[DESCRIPTORS] += own
-                spent[cause[holder[q]]] += taken - own
+                half = 1 if now >= loaded else 0
+                spent[half, DESCRIPTORS] += own
+                spent[half, cause[holder[q]]] += taken - own
         line[used, BUSY_NOW] = 1 if total >= engines else busy
         line[used, IDLE_NOW] = 0 if busy else max(0, engines - total)
     return line[: used + 1].copy()

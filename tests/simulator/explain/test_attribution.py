@@ -15,6 +15,7 @@ from simulator.explain import Attribution, Cause, Phase, attribute
 from simulator.explain.dram import dma_time
 from simulator.explain.layers import layer_costs, macs_of_rows
 from simulator.explain.releases import stream_of_rows
+from simulator.explain.summary import difference
 from simulator.explain.whatif import what_ifs
 from simulator.timing import prepare, simulate
 from tests.simulator.explain import kernels
@@ -55,6 +56,9 @@ def require_exact(found: Attribution) -> None:
     dma = dma_time(found)
     assert sum(dma.values()) == total * found.sharing.engines
     assert min(dma.values(), default=0) >= 0
+    for macs, size_bytes in ((0, 1), (1 << 20, 0), (1, 1 << 20)):
+        beyond = difference(found, macs, size_bytes)
+        assert beyond.bound + sum(ticks for _, ticks in beyond.parts) == total
 
 
 @pytest.mark.parametrize("target", ["inf1", "inf2", "trn2"])
