@@ -7,9 +7,10 @@ import math
 
 from compiler.graph.attrs import integer, integers, number, pairs, text
 from compiler.graph.graph import Node, Value
-from compiler.lowering.context import Lowering, Spec, dense
+from compiler.lowering.context import Lowering, Spec
 from compiler.lowering.groups import is_elementwise
 from compiler.lowering.layout import best
+from compiler.lowering.places import dense_by_runs
 from compiler.lowering.select import join_on_array
 from compiler.tiles.iterate import Mismatch, check_alike, tiles
 from compiler.tiles.view import View
@@ -147,18 +148,17 @@ def _engines_can_copy(lo: Lowering, dst: View, value: Value, axis: int, at: int)
 
 
 def _join_in_dram(lo: Lowering, made: View, node: Node, axis: int) -> None:
-    """Parts that lie unlike the whole: each stored in row-major order, the whole loaded once."""
+    """Parts that lie unlike the whole: each stored, the whole loaded once."""
+    constants = lo.graph.constants
+    places = [(v, at, lo.constant_view(v, made) if v.id in constants else lo.views[v.id])
+              for v, at in _places(node, axis)]  # fmt: skip
     size = math.prod(made.shape) * made.dtype.size_bytes
-    home = dense(
-        lo.kernel.dram("concat", size, BufferKind.SCRATCH, made.dtype, made.shape),
-        made.dtype,
-        made.shape,
-    )
-    for value, at in _places(node, axis):
+    buffer = lo.kernel.dram("concat", size, BufferKind.SCRATCH, made.dtype, made.shape)
+    home = dense_by_runs(buffer, made.dtype, made.shape, (made, *(view for _, _, view in places)))
+    for value, at, view in places:
         target = home.slice(axis, at, value.shape[axis])
         assert target is not None, "a dense tensor can be cut anywhere"
-        constant = value.id in lo.graph.constants
-        lo.dma(target, lo.constant_view(value, made) if constant else lo.views[value.id])
+        lo.dma(target, view)
     lo.dma(made, home)
 
 

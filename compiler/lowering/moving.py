@@ -15,6 +15,7 @@ from compiler.lowering.places import (
     TRANSPOSED_LANES,
     Spec,
     dense,
+    dense_by_runs,
     device_dtype,
 )
 from compiler.tiles.iterate import Mismatch, check_alike, ragged_regions, sliced, tiles
@@ -87,10 +88,10 @@ class Moving(Loading):
         return True
 
     def _bounce(self, dst: View, src: View) -> None:
-        """Through DRAM, in row-major order: slow, and right for every pair of layouts."""
+        """Through DRAM: slow, and right for every pair of layouts."""
         size = math.prod(src.shape) * src.dtype.size_bytes
         home = self.kernel.dram("relayout", size, BufferKind.SCRATCH, src.dtype, src.shape)
-        between = dense(home, src.dtype, src.shape)
+        between = dense_by_runs(home, src.dtype, src.shape, (dst, src))
         self.dma(between, src)
         if dst.dtype == src.dtype:
             self.dma(dst, between)

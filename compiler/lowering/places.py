@@ -91,6 +91,31 @@ def dense(buffer: Buffer, dtype: DType, shape: tuple[int, ...]) -> View:
     return View(buffer, dtype, shape, tuple(factors))
 
 
+def dense_by_runs(
+    buffer: Buffer, dtype: DType, shape: tuple[int, ...], views: Sequence[View]
+) -> View:
+    """A tensor over a whole buffer in DRAM, between views of it on chip.
+
+    The dimension that is dense in every partition of all views comes last, so that runs are long;
+    the others, or all where there is none, in row-major order.
+    """
+    dims = list(range(len(shape)))
+    runs = {_run_dim(view) for view in views}
+    last = runs.pop() if len(runs) == 1 else None
+    if last is not None:
+        dims.append(dims.pop(last))
+    made = dense(buffer, dtype, tuple(shape[d] for d in dims))
+    return made.permute(tuple(dims.index(d) for d in range(len(dims))))
+
+
+def _run_dim(view: View) -> int | None:
+    """The dimension whose elements are neighbours in a partition."""
+    for d, factors in enumerate(view.factors):
+        if any(not f.part and f.stride == 1 and f.extent > 1 for f in factors):
+            return d
+    return None
+
+
 def packed(
     array: Array, factors: Sequence[tuple[Factor, ...]], start: int, partitions: int, row: int
 ) -> Array:
