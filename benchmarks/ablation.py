@@ -1,7 +1,7 @@
 """What each optimisation is worth: `python -m benchmarks.ablation [--models NAME ...]`.
 
-Every model of the zoo compiled as it should be, and with each of the four optimisations left out,
-alone: loop fusion, tensorization, scheduling, memory management. Three tables: cycles, DRAM bytes,
+Every architecture of the zoo (batch 1, embedded tokens, unless models are named) compiled as it
+should be, and with each of the four optimisations left out, alone: loop fusion, tensorization, scheduling, memory management. Three tables: cycles, DRAM bytes,
 SBUF peak, each as a factor over the full compiler, with geometric means.
 """
 
@@ -123,6 +123,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--keep", type=Path, metavar="FILE.json", help="resume from, and record in")
     options = parser.parse_args(arguments)
     names = [n for n in chosen(options.models) if not missing(ENTRIES[n])]
+    if not options.models:
+        names = [n for n in names if ENTRIES[n].batch == 1 and not ENTRIES[n].tokens]
     known = json.loads(options.keep.read_text()) if options.keep and options.keep.exists() else {}
 
     def keep(rows: Rows) -> None:
