@@ -44,10 +44,12 @@ from compiler.schedule.tables import (
     TABLE_SET,
     TO,
     TO_FREE,
+    TO_LOAD,
     USES,
     VERSION,
     WAITS,
     WEIGHTS_IN,
+    WEIGHTS_READY,
 )
 from compiler.schedule.units import ORDER, RESULT
 from isa.memory import Engine
@@ -76,6 +78,9 @@ def tell(t: Any, m: Any, v: Any, i: int, start: int, visible: int) -> None:
             time = start
         elif cost == RESULT:
             time = visible
+        if t.edge[e, TO_LOAD]:
+            u = t.edge[e, TO]
+            v.unit[u, WEIGHTS_READY] = max(v.unit[u, WEIGHTS_READY], time)
         arrive(t, v, t.edge[e, TO], time)
     v.misc[LATEST] = max(v.misc[LATEST], visible)
 
@@ -139,7 +144,7 @@ def run_compute(t: Any, m: Any, v: Any, u: int, now: int) -> None:
         i = t.member[k]
         if t.instruction[i, LOADS]:
             loaded = (
-                max(v.misc[WEIGHTS_IN], v.misc[LAST_START], v.unit[u, READY])
+                max(v.misc[WEIGHTS_IN], v.misc[LAST_START], v.unit[u, WEIGHTS_READY])
                 + t.instruction[i, OCCUPANCY]
             )
             v.misc[WEIGHTS_IN] = loaded

@@ -51,7 +51,7 @@ UNIT_COLUMNS = 13
 # Columns of Tables.instruction; its edges are [EDGE, EDGE_END) of `edge`.
 OCCUPANCY, LATENCY, LOADS, EDGE, EDGE_END = range(5)
 # Columns of Tables.edge.
-TO, COST = range(2)
+TO, COST, TO_LOAD = range(3)
 # Columns of Tables.buffer: memory (0 SBUF, 1 PSUM, -1 neither), quadrants of partitions [Q0, Q1),
 # bytes a partition, first and last unit of the canonical order that touch it (-1 none), how many.
 MEMORY, Q0, Q1, SIZE, FIRST_USE, LAST_USE, USERS = range(7)
@@ -91,8 +91,8 @@ class Machine(NamedTuple):
 
 # Columns of State.unit: edges still open; when all that it waits for is there; whether it is
 # issued; the unit behind it in its queue; its trigger; start; queue. NTH is no fact of the row's
-# unit: row k holds the unit that was issued k-th.
-WAITS, READY, ISSUED, NEXT, TRIGGER, START, QUEUE, NTH = range(8)
+# unit: row k holds the unit that was issued k-th. When the weights are there that it loads.
+WAITS, READY, ISSUED, NEXT, TRIGGER, START, QUEUE, NTH, WEIGHTS_READY = range(9)
 # Columns of State.buffer: units that have still to touch it; end of the uses so far; units issued
 # when it was taken (-1 before), and when it was given back.
 USES, END, TAKEN, RELEASED = range(4)
@@ -167,7 +167,7 @@ def tables_of(program: VirtualProgram, units: Units, costs: Costs) -> Tables:
         ).astype(np.int64),
         buffer=buffer,
         member=units.member,
-        edge=np.stack([units.succ, units.succ_cost], axis=1),
+        edge=np.stack([units.succ, units.succ_cost, units.succ_loads.astype(np.int64)], axis=1),
         of_unit=of_unit,
         limit=np.zeros((3, 2), np.int64),
     )
@@ -227,7 +227,7 @@ def machine_of(hw: Hardware, window: int, near: int, horizon: int = 3) -> Machin
 def start_state(tables: Tables, waits: Ints, demand: Ints, machine: Machine, queues: int) -> State:
     """Nothing issued. `waits` are the edges into each unit."""
     units, buffers = len(tables.unit), len(tables.buffer)
-    unit = np.zeros((units, 8), np.int64)
+    unit = np.zeros((units, 9), np.int64)
     unit[:, WAITS], unit[:, NEXT], unit[:, QUEUE] = waits, -1, -1
     buffer = np.zeros((buffers, 4), np.int64)
     buffer[:, USES], buffer[:, TAKEN], buffer[:, RELEASED] = tables.buffer[:, USERS], -1, -1

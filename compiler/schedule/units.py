@@ -52,6 +52,7 @@ class Units(NamedTuple):
     succ_start: Ints  # [n + 1] edges that go out, by instruction
     succ: Ints  # unit
     succ_cost: Ints  # ORDER, RESULT or SIGNAL
+    succ_loads: NDArray[np.bool_]  # whether it leads to a load of weights
 
 
 def units_of(program: VirtualProgram, deps: Dependencies, costs: Costs) -> Units:
@@ -92,6 +93,7 @@ def units_of(program: VirtualProgram, deps: Dependencies, costs: Costs) -> Units
         succ_start=succ_start.astype(np.int64),
         succ=unit[target[keep]],
         succ_cost=cost[keep],
+        succ_loads=costs.loads_weights[target[keep]],
     )
 
 
