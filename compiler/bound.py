@@ -48,8 +48,8 @@ def compulsory_bytes(graph: Graph) -> int:
     whole: set[int] = set()
     for node in graph.nodes:
         for i, value in enumerate(node.inputs):
-            if value.id not in graph.constants:
-                continue
+            if value.id not in graph.constants or math.prod(value.shape) == 1:
+                continue  # a single number is part of the instruction
             if node.op == "gather" and i == 0 and node.inputs[1].id not in graph.constants:
                 axis = integer(node, "axis")
                 read = math.prod(node.inputs[1].shape) * value.size_bytes // value.shape[axis]

@@ -23,6 +23,7 @@ from compiler.lowering.folded import (
 from compiler.lowering.image import packed_terms
 from compiler.lowering.image_load import Ahead, PackedImage
 from compiler.lowering.tap_packing import NONE, Packing, choose, flat, pack
+from compiler.lowering.tap_pairs import paired, pays
 from compiler.lowering.weights import (
     Behind,
     Shifted,
@@ -83,6 +84,9 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
         )
     if packing != NONE:
         _packed(lo, node, spec, behind, view, weights, packing)
+        return
+    if pays(lo, node, weights):
+        paired(lo, node, behind, view, weights)
         return
     taps = list(itertools.product(*(range(n) for n in kernel)))
     moving = [_tap(view, node, tap) for tap in taps]

@@ -42,19 +42,35 @@ class Plan:
         leading: View | None,
         limit: int,
         elsewhere: View | None = None,
+        beside: View | None = None,
     ) -> None:
         """Emit the part of the nest in `box`; `leading` is the PSUM tile of the anchor, if any.
 
         The only result goes `elsewhere`, a view of the box's shape, instead of where it is planned.
+        `beside` is the second tile of a plan `with_sum`.
         """
         if leading is None and any(v.buffer.memory is DRAM for v in self.tiles):
             for part in _portions(box, self.dim):
-                self._emit(lo, part, leading, limit, elsewhere)
+                self._emit(lo, part, [], limit, elsewhere)
         else:
-            self._emit(lo, box, leading, limit, elsewhere)
+            leads = [v for v in (leading, beside) if v is not None]
+            self._emit(lo, box, leads, limit, elsewhere)
+
+    def with_sum(self) -> Plan:
+        """The plan with the sum of two tiles, the anchor's and one beside it, for the anchor's."""
+        whole = bool(self.ops) and self.ops[0].op == "copy" and 0 in self.outs
+        ops = list(self.ops[1:] if whole else self.ops)
+        shift = 0 if whole else 1
+        made = [replace(op, terms=tuple(_behind_sum(t, shift) for t in op.terms)) for op in ops]
+        uses = sum(t == Term("tile", 0) for op in ops for t in op.terms)
+        kind = self.ops[0].dtype if whole else DType.FP32
+        total = Op("add", (Term("tile", 0), Term("tile", 1)), kind, uses + whole)
+        outs = {i + shift: v for i, v in self.outs.items()}
+        stored = {i + shift: v for i, v in self.stored.items()}
+        return replace(self, ops=[total, *made], outs=outs, stored=stored)
 
     def _emit(
-        self, lo: Lowering, box: Box, leading: View | None, limit: int, elsewhere: View | None
+        self, lo: Lowering, box: Box, leads: list[View], limit: int, elsewhere: View | None
     ) -> None:
         like = sliced(next(iter(self.outs.values())), box)
         inputs = [sliced(v, box) for v in self.tiles]
@@ -62,19 +78,26 @@ class Plan:
         columns = [sliced(v, box) for v in self.columns]
         results = {i: elsewhere or sliced(v, box) for i, v in self.outs.items()}
         results |= {i: _beside(lo, results[i]) for i in self.stored}
-        views = [*results.values(), *([leading] if leading is not None else []), *inputs, *columns]
+        views = [*results.values(), *leads, *inputs, *columns]
         if views[0].replicated:
             views = [_on_every_partition(v) for v in views]
         for nums, aps in tiles(views, limit):
             outs = dict(zip(results, aps, strict=False))
             rest = aps[len(results) :]
-            lead = rest[: 1 if leading is not None else 0]
+            lead = rest[: len(leads)]
             body = rest[len(lead) : len(lead) + len(inputs)]
             first = outs[next(iter(outs))]
             emitter = Emitter(lo.kernel, lo.load, nums, first.partitions, _start(first))
             emitter.run(self.ops, [*lead, *body], rest[len(lead) + len(inputs) :], outs)
         for i, home in self.stored.items():
             lo.dma(sliced(home, box), results[i])
+
+
+def _behind_sum(term: Term, shift: int) -> Term:
+    """A term of a plan, said of the plan with a sum in front."""
+    if term.kind == "tile":
+        return Term("node", 0) if term.index == 0 else Term("tile", term.index + 1)
+    return Term("node", term.index + shift) if term.kind == "node" else term
 
 
 def _beside(lo: Lowering, like: View) -> View:
