@@ -14,8 +14,9 @@ from benchmarks.zoo.entries import ENTRIES
 from benchmarks.zoo.measure import Request, bound_by, measured
 
 ROW: dict[str, Any] = {
-    "cycles": 1200, "time_s": 1.2e-6, "bound_cycles": 1000, "bound_ratio": 1.2, "bound_by": "PE",
-    "pe_utilization": 0.5, "dram_ratio": 1.0, "predicted_error": 0.001, "dram_bytes": 4000,
+    "cycles": 1200, "time_s": 1.2e-6, "bound_cycles": 1000, "bound_ratio": 1.2, "finite_ratio": 1.1,
+    "bound_by": "PE", "pe_utilization": 0.5, "dram_ratio": 1.0, "predicted_error": 0.001,
+    "dram_bytes": 4000,
     "sbuf_peak_bytes": 2**20, "compile_s": 1.0, "rss_bytes": 1e8, "host_share": 0.0, "host_ops": [],
 }  # fmt: skip
 REFUSED = {"refused": "SYS-S001", "found": "too large"}
