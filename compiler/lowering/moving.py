@@ -135,13 +135,13 @@ class Moving(Loading):
         return view
 
     def constant_view(self, value: Value, like: View) -> View:
-        """A whole constant in the layout of `like`, for copies."""
+        """A whole constant in the layout and type of `like`, for copies."""
         array = self.graph.constants[value.id]
         made = [d for d, fs in enumerate(like.factors) if any(f.part for f in fs)]
         dim = made[0] if made else 0
         block = next((f.extent for f in like.factors[dim] if f.part), 1)
         spec = Spec(dim, min(block, array.shape[dim]))
-        dtype = device_dtype(value.dtype)
+        dtype = like.dtype
         size = math.prod(array.shape) * dtype.size_bytes
         home = self.kernel.dram(value.name, size, BufferKind.CONSTANT, dtype, array.shape)
         stored = np.ascontiguousarray(array.astype(dtype.numpy))
