@@ -20,6 +20,7 @@ from compiler.lowering.folded import (
     repeated,
     rows_in_all,
 )
+from compiler.lowering.grouped import grouped
 from compiler.lowering.image import packed_terms
 from compiler.lowering.image_load import Ahead, PackedImage
 from compiler.lowering.tap_packing import NONE, Packing, choose, flat, pack
@@ -65,10 +66,15 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
         return
     if blocks > 1:
         weights = block_diagonal(repeated(weights, blocks), blocks)
-    if groups > 1:
-        _grouped(lo, node, spec, behind, view, weights, groups)
-        return
     kernel, rank = weights.shape[2:], len(weights.shape) - 2
+    if groups == weights.shape[0] and weights.shape[1] == 1:
+        depthwise(lo, node, spec, behind, view, weights)
+        return
+    if groups > 1:
+        view = padded_input(lo, node, 0.0, from_first=True)
+        moving = [_tap(view, node, tap) for tap in itertools.product(*map(range, kernel))]
+        grouped(lo, node, spec, behind, moving, weights, groups)
+        return
     packing, filled = (
         NONE,
         node.inputs[0].id in lo.haloed or lo.views[node.inputs[0].id] is not view,
@@ -167,39 +173,6 @@ def _product(
         size = min(span, outputs - first)
         part = stacked[:, first : first + size]
         terms = weight_terms(lo, part, moving, dtype, node.inputs[1].name, rank)
-        out = (shape[0], size, *shape[2:])
-        contract(lo, out, 1, spec.block, terms, Shifted(behind, 1, first))
-
-
-def _grouped(
-    lo: Lowering,
-    node: Node,
-    spec: Spec,
-    behind: Behind,
-    view: View,
-    weights: Array,
-    groups: int,
-) -> None:
-    """Block-diagonal weights; each block of outputs reads only its blocks of channels."""
-    per_group, each = weights.shape[0] // groups, weights.shape[1]
-    if per_group == each == 1:
-        depthwise(lo, node, spec, behind, view, weights)
-        return
-    weights = block_diagonal(weights, groups)
-    shape, (outputs, channels) = node.output.shape, weights.shape[:2]
-    taps = list(itertools.product(*(range(n) for n in weights.shape[2:])))
-    moving = [_tap(view, node, tap) for tap in taps]
-    block, dtype = min(PARTITIONS, channels), device_dtype(node.inputs[1].dtype)
-    for first in range(0, outputs, spec.block):
-        size = min(spec.block, outputs - first)
-        low = first // per_group * each // block * block
-        high = -(-((first + size - 1) // per_group + 1) * each // block) * block
-        high = min(channels, high)
-        here = weights[first : first + size, low:high].reshape(size, high - low, -1)
-        seen = [_channels(m, low, high - low) for m in moving]
-        terms = weight_terms(
-            lo, here.transpose(2, 0, 1), seen, dtype, node.inputs[1].name, len(taps[0])
-        )
         out = (shape[0], size, *shape[2:])
         contract(lo, out, 1, spec.block, terms, Shifted(behind, 1, first))
 

@@ -108,12 +108,24 @@ class _Block:
         self.first = first
         self.dtype, self.name = device_dtype(node.inputs[1].dtype), node.inputs[1].name
         self.plain, self.bias = without_bias(behind.ready)
-        self.columns = lo.constant_image(self.weights, DType.FP32, self.name)
+        self.columns = self._columns()
         self.diagonal: Buffer | None = None
         columns = lo.hw.pe_columns
         self.pieces = [
             (at, min(columns, self.channels - at)) for at in range(0, self.channels, columns)
         ]
+
+    def _columns(self) -> Buffer:
+        """The weights [C, T] as engines take columns: in FP32, though stored as the model's are."""
+        lo = self.lo
+        stored = lo.constant_image(self.weights, self.dtype, self.name)
+        if self.dtype is DType.FP32:
+            return stored
+        run = ((1, self.taps),)
+        made = lo.kernel.sbuf(self.channels, 4 * self.taps, f"{self.name}/columns")
+        source = Ap(stored, 0, self.channels, 0, self.dtype, run)
+        lo.engine_copy(Ap(made, 0, self.channels, 0, DType.FP32, run), source)
+        return made
 
     def elements(self, shape: tuple[int, ...]) -> int:
         """How many elements a partition a tile has at most."""
@@ -161,18 +173,10 @@ class _Block:
             source = Ap(identity.buffer, at, size, at * size_bytes, self.dtype, ((1, size),))
             for t in range(self.taps):
                 out = Ap(made, at, size, t * columns * size_bytes, self.dtype, ((1, size),))
-                self._scaled(out, source, Ap(self.columns, at, size, 4 * t, DType.FP32, ((0, 1),)))
+                lo.engine_scale(
+                    out, source, Ap(self.columns, at, size, 4 * t, DType.FP32, ((0, 1),))
+                )
         return made
-
-    def _scaled(self, out: Ap, source: Ap, column: Ap) -> None:
-        """out := source * column, on the engine that has less to do."""
-        lo, least = self.lo, self.lo.hw.engine_min_interval
-        if lo.load.act <= lo.load.dve:
-            lo.load.act += max(least, out.free) / lo.hw.act_clock_hz
-            lo.kernel.activation(out, source, ActivationFunction.COPY, column)
-        else:
-            lo.load.dve += max(least, out.free) / lo.hw.dve_clock_hz
-            lo.kernel.tensor_scalar(out, source, AluOp.MULTIPLY, column)
 
     # --- the scalar and the vector engine --------------------------------------------------------
 

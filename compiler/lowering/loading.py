@@ -38,13 +38,13 @@ class Loading(State):
 
     def load_into(self, image: Image, buffer: Buffer, start: int, at: int, name: str) -> None:
         """Load an image into partitions from `start` on of a buffer, from byte `at` on."""
-        partitions, elements = image.shape
-        home = self.kernel.dram(name, image.nbytes, BufferKind.CONSTANT, image.dtype, image.shape)
-        self.constant_data[home.id] = image
-        self.kernel.dma(
-            DmaAp(buffer, start, partitions, at, image.dtype, ((1, elements),)),
-            DmaAp(home, 0, 1, 0, image.dtype, ((1, partitions * elements),)),
-        )
+        self._into(image, image.shape, image.dtype, buffer, (start, at), name)
+
+    def constant_into(self, image: Array, dtype: DType, buffer: Buffer, at: int, name: str) -> None:
+        """Load a packed image into the first partitions of a buffer, from byte `at` on."""
+        stored = np.ascontiguousarray(image.astype(dtype.numpy))
+        data = stored.reshape(-1).view(np.uint8)
+        self._into(data, stored.shape, dtype, buffer, (0, at), name)
 
     def _load(
         self,
@@ -54,14 +54,26 @@ class Loading(State):
         name: str,
     ) -> Buffer:
         partitions, elements = shape
+        buffer = self.kernel.sbuf(partitions, elements * dtype.size_bytes, name)
+        self._into(data, shape, dtype, buffer, (0, 0), name)
+        return buffer
+
+    def _into(
+        self,
+        data: NDArray[np.uint8] | Image,
+        shape: tuple[int, ...],
+        dtype: DType,
+        buffer: Buffer,
+        place: tuple[int, int],
+        name: str,
+    ) -> None:
+        (partitions, elements), (start, at) = shape, place
         home = self.kernel.dram(name, data.nbytes, BufferKind.CONSTANT, dtype, shape)
         self.constant_data[home.id] = data
-        buffer = self.kernel.sbuf(partitions, elements * dtype.size_bytes, name)
         self.kernel.dma(
-            DmaAp(buffer, 0, partitions, 0, dtype, ((1, elements),)),
+            DmaAp(buffer, start, partitions, at, dtype, ((1, elements),)),
             DmaAp(home, 0, 1, 0, dtype, ((1, partitions * elements),)),
         )
-        return buffer
 
     def constant_like(self, array: Array, dtype: DType, like: View, name: str) -> View:
         """A constant operand beside `like`; the array has extent 1 where it is broadcast."""

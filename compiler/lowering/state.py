@@ -21,6 +21,7 @@ from compiler.lowering.places import (
 from compiler.tiles.iterate import tiles
 from compiler.tiles.view import Factor, View, compact
 from isa.activation.functions import ActivationFunction
+from isa.alu import AluOp
 from isa.dtypes import DType
 from isa.hardware import Hardware
 from isa.kernel import Ap, Buffer, Kernel
@@ -56,6 +57,7 @@ class State:
     staging: bool = False  # a transfer is being laid out row-major on chip
     _identity: dict[DType, View] = field(default_factory=dict)
     _ones: dict[tuple[DType, float], View] = field(default_factory=dict)
+    marks: dict[tuple[int, int], Buffer] = field(default_factory=dict)  # see `grouped.py`
     bordered: set[tuple[int, int, int]] = field(default_factory=set)  # see `folded.py`
     _wide: dict[tuple[DType, int, int], Buffer] = field(default_factory=dict)
 
@@ -154,6 +156,17 @@ class State:
         else:
             self.load.dve += cycles / hw.dve_clock_hz
             self.kernel.tensor_copy(out, ap)
+
+    def engine_scale(self, out: Ap, ap: Ap, column: Ap) -> None:
+        """out := ap * column, one value a partition, by the engine that has less to do."""
+        hw = self.hw
+        cycles = max(hw.engine_min_interval, out.free)
+        if self.load.act <= self.load.dve:
+            self.load.act += cycles / hw.act_clock_hz
+            self.kernel.activation(out, ap, ActivationFunction.COPY, column)
+        else:
+            self.load.dve += cycles / hw.dve_clock_hz
+            self.kernel.tensor_scalar(out, ap, AluOp.MULTIPLY, column)
 
     def _fill_halo(self, view: View, halo: Halo, row: int, blocks: int, fill: float) -> None:
         """Memset the border strips of a padded tensor, each once."""

@@ -89,3 +89,22 @@ def test_parts_that_begin_inside_a_quadrant_are_joined_exactly(sizes: tuple[int,
     b.output(b.emit("conv", y, w, **attrs), "y")
     graph = b.finish()
     assert error_on_device(graph, image(graph)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "shape", [(272, 136, 4, 1), (136, 272, 4, 1), (32, 64, 8, 3), (256, 256, 32, 3), (60, 36, 3, 3)]
+)
+def test_a_grouped_convolution_is_exact_to_rounding(shape: tuple[int, int, int, int]) -> None:
+    channels, outputs, groups, kernel = shape
+    rng = np.random.default_rng(0)
+    b = GraphBuilder("grouped")
+    x = b.input("x", (1, channels, 9, 8), FP32)
+    w = rng.standard_normal((outputs, channels // groups, kernel, kernel)).astype(np.float32)
+    pads = ((kernel // 2, kernel // 2),) * 2
+    attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": pads, "groups": groups}
+    y = b.emit("conv", x, b.constant(w / np.float32(np.sqrt(w[0].size))), **attrs)
+    b.output(b.emit("relu", y), "y")
+    graph = b.finish()
+    assert error_on_device(graph, image(graph)) < 1e-5
+    made = compiled(graph, auto_cast="all")
+    assert made.report["dram_bytes"] < 1.05 * made.report["dram_bytes_compulsory"] + 40_000
