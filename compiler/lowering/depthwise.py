@@ -9,7 +9,7 @@ costs for n elements a partition and T taps:
     elements   the T products side by side, then the sum of each row  ACT T * n, DVE T * n / 2, BF16
 
 The array is wasted (one row in 128 works for each column), yet it is there; the other way rounds
-each product to the storage type, and sums in FP32.
+each product to the storage type of the result, and sums in FP32.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def depthwise(
             work.append((block_of[-1], [box[0], (first, size), *box[1:]]))
     lead = block_of[0]
     nodes = len(behind.ready.ops), len(lead.plain.ops)
-    rate = rates(lo.hw, lead.taps, lead.dtype.size_bytes, nodes)
+    rate = rates(lo.hw, (lead.taps, lead.row), lead.kept.size_bytes, nodes)
     sizes = [(block.size_of(box), len(block.pieces)) for block, box in work]
     shares = neighbours(lo.graph, lo.hw, node)
     for (block, box), array in zip(work, on_array(sizes, rate, shares), strict=True):
@@ -105,8 +105,10 @@ class _Block:
         self.lo, self.behind = lo, behind
         self.weights = weights.reshape(weights.shape[0], -1).astype(np.float32)  # [C, T]
         self.channels, self.taps = self.weights.shape
+        self.row = weights.shape[-1]  # taps of a row of the kernel
         self.first = first
         self.dtype, self.name = device_dtype(node.inputs[1].dtype), node.inputs[1].name
+        self.kept = device_dtype(node.output.dtype)  # what products and sums are stored in
         self.plain, self.bias = without_bias(behind.ready)
         self.columns = self._columns()
         self.diagonal: Buffer | None = None
@@ -130,7 +132,7 @@ class _Block:
     def elements(self, shape: tuple[int, ...]) -> int:
         """How many elements a partition a tile has at most."""
         total = shape[0] * math.prod(shape[2:])
-        fits = PRODUCTS_BYTES // (self.taps * self.dtype.size_bytes)
+        fits = PRODUCTS_BYTES // (self.taps * self.kept.size_bytes)
         least = self.lo.hw.engine_min_interval
         return max(1, min(self.lo.hw.pe_moving_max, fits, max(2 * least, -(-total // UNITS))))
 
@@ -182,15 +184,17 @@ class _Block:
 
     def on_elements(self, taps: list[View], box: Box, rate: Rates, shares: Shares) -> None:
         """A tile as products of elements and their sums; `shares` says who takes a product."""
-        lo, size_bytes, n = self.lo, self.dtype.size_bytes, self.size_of(box)
+        lo, size_bytes, n = self.lo, self.kept.size_bytes, self.size_of(box)
         products = lo.kernel.sbuf(self.channels, n * self.taps * size_bytes, "products")
-        frame = dense_tile(products, self.dtype, box, self.taps)
+        frame = dense_tile(products, self.kept, box, self.row)
         shares.dve += (rate.sums + rate.behind[1]) * n
         for t, tap in enumerate(taps):
             column = Ap(self.columns, 0, self.channels, 4 * t, DType.FP32, ((0, 1),))
             bias = self._bias_column(box) if t == 0 else None
             act = bias is not None or shares.act + n <= shares.dve + rate.moved * n
-            for _, (out, ap) in tiles([replace(frame, offset=t), tap], n):
+            for _, (out, ap) in tiles(
+                [replace(frame, offset=t // self.row * n * self.row + t % self.row), tap], n
+            ):
                 if act:
                     lo.kernel.activation(out, ap, ActivationFunction.COPY, column, bias)
                 else:
@@ -198,13 +202,17 @@ class _Block:
             self._count(shares, n if act else 0, 0 if act else rate.moved * n)
         sums = lo.kernel.sbuf(self.channels, n * size_bytes, "sums")
         lo.kernel.tensor_reduce(
-            Ap(sums, 0, self.channels, 0, self.dtype, ((1, n),)),
-            Ap(products, 0, self.channels, 0, self.dtype, ((self.taps, n), (1, self.taps))),
+            Ap(sums, 0, self.channels, 0, self.kept, ((1, n),)),
+            Ap(products, 0, self.channels, 0, self.kept, self._of_each(n)),
             AluOp.ADD,
-            1,
+            2,
         )
         lo.load.dve += rate.sums * n / lo.hw.dve_clock_hz
-        self.plain.emit(lo, box, dense_tile(sums, self.dtype, box), n)
+        self.plain.emit(lo, box, dense_tile(sums, self.kept, box), n)
+
+    def _of_each(self, n: int) -> tuple[tuple[int, int], ...]:
+        """The products of each element; a row of taps lies together, so that steps are short."""
+        return ((self.row, n), (n * self.row, self.taps // self.row), (1, self.row))
 
     def _count(self, shares: Shares, act: float, dve: float) -> None:
         shares.act += act

@@ -51,13 +51,14 @@ class Rates:
     behind: tuple[float, float]
 
 
-def rates(hw: Hardware, taps: int, size_bytes: int, nodes: tuple[int, int]) -> Rates:
+def rates(hw: Hardware, kernel: tuple[int, int], size_bytes: int, nodes: tuple[int, int]) -> Rates:
     """The rates of the machine; `nodes` stand behind an array tile, and behind sums.
 
-    An instruction takes about two elementwise nodes.
+    An instruction takes about two elementwise nodes. `kernel`: taps in all, and in a row of it.
     """
+    taps, row = kernel
     fp32 = size_bytes == 4
-    slow = taps * size_bytes > hw.slow_stride_bytes
+    slow = row * size_bytes > hw.slow_stride_bytes
     first, second = (max(1.0, n / 2) for n in nodes)
     return Rates(
         taps,
