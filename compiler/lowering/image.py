@@ -11,6 +11,7 @@ once. The block is chosen by cost: array passes against bytes moved.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -50,9 +51,23 @@ class Block:
         return self.rows // self.stride[0]
 
     @property
+    def held(self) -> int:
+        """Rows of the kernel that the block holds: no more than there are."""
+        return min(self.rows, self.kernel[0])
+
+    def phases(self, shift: int) -> int:
+        """Rows held of the phases at one shift."""
+        return min(self.stride[0], self.held - shift * self.stride[0])
+
+    def place(self, shift: int, column: int, phase: int) -> int:
+        """The first partition of a tap."""
+        before = shift * self.stride[0] * self.columns + column * self.phases(shift)
+        return (before + phase) * self.channels
+
+    @property
     def partitions(self) -> int:
         """Rows of the array that are used."""
-        return self.rows * self.columns * self.channels
+        return self.held * self.columns * self.channels
 
     @property
     def height(self) -> int:
@@ -164,14 +179,15 @@ def packed_terms(block: Block, packed: View, weights: Array) -> tuple[list[View]
     moving, pieces = [], []
     for jr in range(block.steps[0]):
         for js in range(block.steps[1]):
-            part = np.zeros((outputs, block.rows, block.columns, channels), weights.dtype)
+            part = np.zeros((outputs, block.partitions), weights.dtype)
             tile = weights[
                 :, :, jr * block.rows : (jr + 1) * block.rows,
                 js * block.columns : (js + 1) * block.columns,
             ]  # fmt: skip
-            part[:, : tile.shape[2], : tile.shape[3]] = tile.transpose(0, 2, 3, 1)
-            split = part.reshape(outputs, block.shifts, sh, block.columns, channels)
-            pieces.append(split.transpose(0, 1, 3, 2, 4).reshape(outputs, -1))
+            for r, s in itertools.product(range(tile.shape[2]), range(tile.shape[3])):
+                k = block.place(r // sh, s, r % sh)
+                part[:, k : k + channels] = tile[:, :, r, s]
+            pieces.append(part)
             at = jr * block.shifts * block.width + js * (block.columns // sw)
             factors = (
                 packed.factors[0],

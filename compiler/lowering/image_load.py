@@ -125,7 +125,7 @@ class PackedImage:
         out = []
         for a in range(self.block.shifts):
             for s in range(self.block.columns):
-                for p in range(self.sh):
+                for p in range(self.block.phases(a)):
                     rows = (self.h - self.image_phase[p] + self.sh - 1) // self.sh
                     start = (self.late[p] - a) * self.block.width - s // self.sw
                     out.append((start, start + rows * self.block.width))
@@ -151,16 +151,18 @@ class PackedImage:
         assert partitions <= PARTITIONS, "a band's groups are chosen so"
         for a in range(self.block.shifts):
             for s in range(self.block.columns):
-                for first, count in self._runs(band.phases):
+                for first, count in self._runs(band.phases, self.block.phases(a)):
                     self._move(packed, base, n, band, (a, s), first, count)
 
-    def _runs(self, phases: int) -> Iterator[tuple[int, int]]:
-        """Kernel phases (first, count) that lie side by side in the image, equally far down."""
+    def _runs(self, phases: int, held: int) -> Iterator[tuple[int, int]]:
+        """Of the first `held` kernel phases runs (first, count) that lie side by side in the image,
+        equally far down; those of the image's first `phases`.
+        """
         first = 0
-        while first < self.sh:
+        while first < held:
             last = first + 1
             while (
-                last < self.sh
+                last < held
                 and self.late[last] == self.late[first]
                 and self.image_phase[last] == self.image_phase[last - 1] + 1
                 and self.image_phase[last] < phases
@@ -186,7 +188,7 @@ class PackedImage:
         group = self.c * band.groups
         at = (band.first + self.late[first] - a) * block.width - s // self.sw
         to = self.margin + n * self.length + at
-        place = ((a * block.columns + s) * self.sh + first) * self.c
+        place = block.place(a, s, first)
         self.lo.kernel.dma(
             DmaAp(packed, place, count * self.c, to * size, self.dtype, ((1, band.groups * run),)),
             DmaAp(
