@@ -127,12 +127,13 @@ def lower(
         lo.images = {v: image for v, image in found if image.value.id not in taken}
     loaded = {id(n) for image in lo.images.values() for n in image.skipped}
     readers = graph.consumers()
-    if over.received:  # pieces of a product are loaded where they are joined
-        lo.parts = {i: p for i, p in _parts(graph).items() if p[0] not in graph.outputs}
-    inputs = {v.name: _load_input(lo, v, readers.get(v.id, []), over) for v in graph.inputs}
     outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
-    lo.parts = _parts(graph) if resident else {}
+    lo.parts = parts = _parts(graph) if resident else {}
     _keep_outside(lo, outputs, readers)
+    given = [v.id for v in graph.inputs if v.name in over.received]
+    lo.parts = {i: parts[i] for i in given if i in parts}  # pieces are loaded where they are joined
+    inputs = {v.name: _load_input(lo, v, readers.get(v.id, []), over) for v in graph.inputs}
+    lo.parts = parts
     if resident:
         _store_in_pieces(lo, outputs, readers, over.free)
     lo.note_infinite(graph.inputs)
