@@ -30,6 +30,8 @@ CONVERTED_OPSET = 13
 """What models older than we read are converted to."""
 _OPEN = ("SYS-F101",)  # an input's dimension is not in the model
 _NOTHING_LEFT = ("SYS-P004", "SYS-F201", "SYS-F202")  # all is the host's, or too old or new for us
+_MISCONVERTED = ("SYS-F112",)  # what onnx's converter leaves of broadcasting in old operators
+_LEAST_IR = 8  # initializers need not be inputs
 
 
 class SystolaRep(BackendRep):
@@ -41,7 +43,7 @@ class SystolaRep(BackendRep):
     """
 
     def __init__(self, model: onnx.ModelProto, options: Mapping[str, Any]) -> None:
-        self._model, self._options = model, dict(options)
+        self._given, self._model, self._options = model, _modern(model), dict(options)
         self._run: Any = None
         self.place = ""
         self.report: dict[str, Any] = {}
@@ -55,7 +57,8 @@ class SystolaRep(BackendRep):
         try:
             made = compile_model(self._model, shapes=shapes, host_dynamic=True, **self._options)
         except SystolaError as error:
-            if error.code not in _NOTHING_LEFT:
+            converted = self._model is not self._given and error.code in _MISCONVERTED
+            if error.code not in _NOTHING_LEFT and not converted:
                 raise
             self._on_host(error)
             return
@@ -63,7 +66,7 @@ class SystolaRep(BackendRep):
         self.place = "device" if isinstance(made, CompiledModel) else "both"
 
     def _on_host(self, error: SystolaError) -> None:
-        data = bytes(self._model.SerializeToString())
+        data = bytes(self._given.SerializeToString())
         engine, apart = choose(data)
         section = open_section(data, engine, apart)
         missing = getattr(error, "missing", ())
@@ -119,7 +122,7 @@ class SystolaBackend(Backend):
         chosen = {"auto_cast": "none", **options}
         if device.upper() != "CPU":
             chosen["target"] = device
-        rep = SystolaRep(_modern(model), chosen)
+        rep = SystolaRep(model, chosen)
         try:
             rep.compile()
         except (ShapeError, UnsupportedError) as error:
@@ -139,6 +142,8 @@ def _modern(model: onnx.ModelProto) -> onnx.ModelProto:
     if not versions or versions[0] >= OLDEST_OPSET:
         return model
     try:
-        return onnx.version_converter.convert_version(model, CONVERTED_OPSET)
+        converted = onnx.version_converter.convert_version(model, CONVERTED_OPSET)
     except Exception:  # whatever onnx raises: it has no conversion
         return model
+    converted.ir_version = max(converted.ir_version, _LEAST_IR)
+    return converted

@@ -102,7 +102,9 @@ class GraphBuilder:
         taken = any(v.id == value.id for v, _ in self._outputs)
         if taken or value.id not in self._producer:
             value = self._append("copy", (value,), {}, (value.type,))[0]
-        self._names.pop(self._owners.get(name, -1), None)
+        owner = self._owners.get(name, -1)
+        if self._names.get(owner) == name:  # it may have taken another name since
+            del self._names[owner]
         self._names[value.id], self._owners[name] = name, value.id
         self._outputs.append((value, name))
 

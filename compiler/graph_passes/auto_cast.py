@@ -4,7 +4,8 @@ none      as the model has them.
 matmult   the operands of matmuls and convolutions are cast to BF16 (FP16); all else stays FP32.
 all       every FP32 value is stored in BF16 (FP16), but: model inputs and outputs; the results of
           reductions and elementwise results of only such (small statistics: a mean, the sum of a
-          softmax, a variance); constants that vary in at most one dimension (biases, scales).
+          softmax, a variance); constants that vary in at most one dimension (biases, scales);
+          what only becomes integers.
 
 Before   %y: float32[1,64] = matmul(%x: float32, %w: float32)
 After    %x': bfloat16 = cast(%x);  %y: bfloat16[1,64] = matmul(%x', %w': bfloat16)
@@ -20,7 +21,7 @@ from typing import Literal, TypeAlias
 
 from compiler.errors import UsageError
 from compiler.graph.builder import GraphBuilder
-from compiler.graph.graph import BF16, FP16, FP32, Array, DType, Graph, Node, Value
+from compiler.graph.graph import BF16, FP16, FP32, Array, DType, Graph, Node, Value, is_integer
 from compiler.graph.ops import CORE_OPS, Family
 
 AutoCastMode: TypeAlias = Literal["all", "matmult", "none"]
@@ -74,6 +75,7 @@ class _AutoCast:
         self.new: dict[int, Value] = {}
         self.statistics: set[int] = set()  # ids of small FP32 values, by the old graph
         self.outputs = {v.id for v in graph.outputs}
+        self.whole = _whole_numbers(graph)
 
     def run(self) -> Graph:
         for value in self.graph.inputs:
@@ -97,9 +99,9 @@ class _AutoCast:
     def node(self, node: Node) -> None:
         family = CORE_OPS[node.op].family
         operands = [self.new[v.id] for v in node.inputs]
-        if family is Family.CONTRACT:
+        if family is Family.CONTRACT and node.output.id not in self.whole:
             operands = [self.narrowed(v) for v in operands]
-        elif self.everything:
+        elif self.everything and family is not Family.CONTRACT:
             operands = [self.operand(node, v) for v in node.inputs]
             if node.op == "scatter" and operands[0].dtype != operands[2].dtype:  # one type for both
                 operands = [self.narrowed(v) for v in operands]
@@ -129,7 +131,7 @@ class _AutoCast:
     def operand(self, node: Node, old: Value) -> Value:
         """A statistic or model input is read as it is by elementwise ops and reductions."""
         new, family = self.new[old.id], CORE_OPS[node.op].family
-        if new.dtype != FP32 or old.id in self.statistics:
+        if new.dtype != FP32 or old.id in self.statistics or node.output.id in self.whole:
             return new
         if self.graph.is_constant(old):
             return self.narrowed(new)
@@ -139,7 +141,7 @@ class _AutoCast:
 
     def storage(self, node: Node, value: Value, operands: Sequence[Value]) -> DType:
         """The dtype that a result is stored in."""
-        if value.dtype != FP32 or not self.everything:
+        if value.dtype != FP32 or not self.everything or value.id in self.whole:
             return value.dtype
         family = CORE_OPS[node.op].family
         if self.is_statistic(node, family):
@@ -166,6 +168,29 @@ class _AutoCast:
             and all(v.id in self.statistics for v in floats)
             and node.output.size <= max(v.size for v in computed)
         )
+
+
+def _whole_numbers(graph: Graph) -> set[int]:
+    """Values that only become integers, at once, through elementwise ops or moved.
+
+    Rounded to 16 bits before, they would become other integers; and a product of whole numbers that
+    is exact in FP32 (`integer_products.py`) is not in 16 bits.
+    """
+    readers = graph.consumers()
+    found: set[int] = set()
+    for node in reversed(graph.nodes):
+        for value in node.outputs:
+            mine = readers.get(value.id, [])
+            if mine and all(_becomes_integer(r, found) for r in mine):
+                found.add(value.id)
+    return found
+
+
+def _becomes_integer(reader: Node, found: set[int]) -> bool:
+    if reader.op == "cast":
+        return is_integer(reader.output.dtype)
+    moves = CORE_OPS[reader.op].family in (*_ELEMENTWISE, Family.MOVE)
+    return moves and reader.output.id in found
 
 
 def _is_vector(value: Value) -> bool:

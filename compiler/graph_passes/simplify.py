@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from compiler.graph.graph import Graph
 from compiler.graph.verify import verify
 from compiler.graph_passes import affine, arithmetic, movement, recognize
+from compiler.graph_passes.integer_products import integer_products
 from compiler.graph_passes.narrow_integers import narrow_integers
 from compiler.graph_passes.rewriting import RuleSet, merged, rewrite
 from compiler.graph_passes.split_products import split_products
@@ -41,6 +42,7 @@ SIMPLIFICATIONS: tuple[GraphPass, ...] = (
     GraphPass("fold-affine", _rules(arithmetic.RULES, affine.RULES)),
     GraphPass("split-products", split_products),
     GraphPass("narrow-integers", narrow_integers),
+    GraphPass("integer-products", integer_products),
 )
 
 

@@ -247,7 +247,8 @@ class _Striper:
 
     def _whole(self, node: Node) -> None:
         with self.b.origin(node.sources, node.output.name):
-            made = self.b.emit_all(node.op, [self.new[v.id] for v in node.inputs], dict(node.attrs))
+            operands, kinds = [self.new[v.id] for v in node.inputs], [v.dtype for v in node.outputs]
+            made = self.b.emit_all(node.op, operands, dict(node.attrs), kinds)
         for old, value in zip(node.outputs, made, strict=True):
             self.new[old.id] = value
 
@@ -381,7 +382,7 @@ class _Striper:
                 shape = list(node.output.shape)
                 shape[self.region.dims[node.output.id]] = out[1] - out[0]
                 attrs["shape"] = tuple(shape)
-            made = self.b.emit_all(node.op, operands, attrs)[0]
+            made = self.b.emit_all(node.op, operands, attrs, [v.dtype for v in node.outputs])[0]
         return made
 
     def _other(

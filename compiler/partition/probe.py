@@ -187,7 +187,8 @@ class _Probe(Importer):
                 if array is not None:
                     constants[name] = array
         found = infer(call, types, constants, self.model.opsets)
-        declared = {o.name: o.type for o in self.model.proto.graph.output}
+        graph = self.model.proto.graph
+        declared = {v.name: v.type for v in (*graph.value_info, *graph.output)}
         made: dict[str, Value | None] = {}
         for name in call.writes:
             kind = found.get(name)

@@ -77,6 +77,8 @@ def infer(
     graph = helper.make_graph([call.proto], "node", inputs, outputs, weights)
     entries = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
     model = helper.make_model(graph, opset_imports=entries, ir_version=10)
+    if "::" in call.op:
+        return _inferred_by_onnxruntime(model)
     try:
         typed = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception:  # whatever onnx raises: it cannot say
@@ -84,3 +86,29 @@ def infer(
     wanted = set(call.writes)
     found = [*typed.value_info, *typed.output]
     return {v.name: v.type for v in found if v.name in wanted and v.type.WhichOneof("value")}
+
+
+def _inferred_by_onnxruntime(model: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
+    """The results of an operator that is not ONNX's own, if onnxruntime has it."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    data, providers = model.SerializeToString(), ["CPUExecutionProvider"]
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=providers)
+    except Exception:  # onnxruntime's own kinds share no base: it has no such operator
+        return {}
+    found = {}
+    for output in session.get_outputs():
+        name = str(output.type).removeprefix("tensor(").removesuffix(")")
+        element = _T.get(name)
+        if element is not None:
+            found[output.name] = helper.make_tensor_type_proto(element, output.shape)
+    return found
+
+
+_T = {
+    **{k.lower(): v for k, v in onnx.TensorProto.DataType.items()},
+    "float": onnx.TensorProto.FLOAT,
+}

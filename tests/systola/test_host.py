@@ -190,3 +190,17 @@ def test_sections_that_do_not_fit_together_are_refused(compiled: systola.Compile
 def test_a_file_may_claim_anything_of_its_host() -> None:
     for claim in (1, ["Gather"], [{"node": 1, "op": "x", "reason": "y"}], {"a": 1}):
         assert of_file({"report": {"host_ops": claim}})["host_ops"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "most"), [("none", 0.0), ("all", 0.101)])
+def test_a_quantised_model_is_exact_and_all_on_the_device(
+    models_dir: Path, mode: str, most: float
+) -> None:
+    """In 16 bits its output is off by one of its steps at most."""
+    folder = models_dir / "mobilenet_v2_qlinear"
+    compiled = systola.compile(folder / "mobilenet_v2_quant.onnx", auto_cast=mode)
+    assert compiled.report["host_ops"] == []
+    reference = np.load(folder / "reference.npz")
+    found = compiled.run({"input": reference["in_input"][:1]}).outputs["output"]
+    assert np.abs(found - reference["out_output"][:1]).max() <= most

@@ -88,18 +88,30 @@ def conv_integer(n: OnnxNode) -> Value:
 
 @imports("QLinearMatMul")
 def qlinear_matmul(n: OnnxNode) -> Value:
-    """Quantise the product of what the operands stand for."""
-    a = _scaled(n, n[0], n[1], n[2], rows=True)
-    b = _scaled(n, n[3], n[4], n[5], rows=False)
-    scale, zero = n.reshape(n[6], ()), n.reshape(n[7], ())
-    return quantized(n, product(n, a, b), scale, zero, n[7].dtype)
+    """round(acc * (a_scale * b_scale / y_scale)) + y_zero with an exact INT32 accumulation."""
+    a = n.emit("sub", n.cast(n[0], INT32), n.cast(_of_rows(n, n[2], True), INT32))
+    b = n.emit("sub", n.cast(n[3], INT32), n.cast(_of_rows(n, n[5], False), INT32))
+    scales = n.emit("mul", _of_rows(n, n[1], True), _of_rows(n, n[4], False))
+    return _rescaled(n, product(n, a, b), scales, 6)
 
 
-def _scaled(n: OnnxNode, x: Value, scale: Value, zero: Value, rows: bool) -> Value:
-    if scale.size == 1:
-        return dequantized(n, x, n.reshape(scale, ()), n.reshape(zero, ()))
-    shape = (scale.size, 1) if rows else (1, scale.size)
-    return dequantized(n, x, n.reshape(scale, shape), n.reshape(zero, shape))
+def _of_rows(n: OnnxNode, parameter: Value, rows: bool) -> Value:
+    """A scale or zero point of a matrix: one number, or one a row (a column)."""
+    if parameter.size == 1:
+        return n.reshape(parameter, ())
+    return n.reshape(parameter, (parameter.size, 1) if rows else (1, parameter.size))
+
+
+def _rescaled(n: OnnxNode, acc: Value, scales: Value, at: int) -> Value:
+    """saturate(round(acc * (scales / y_scale)) + y_zero), y's being operands `at` and the next."""
+    to = n[at + 1].dtype
+    if is_float(to) or to.itemsize > 4:
+        raise n.refuse(f"quantisation to {to}")
+    factor = n.emit("div", n.cast(scales, FP32), n.cast(n.reshape(n[at], ()), FP32))
+    y = n.emit("round", n.emit("mul", n.cast(acc, FP32), factor))
+    y = n.emit("add", y, n.cast(n.reshape(n[at + 1], ()), FP32))
+    bounds = np.iinfo(to)
+    return n.cast(n.emit("min", n.emit("max", y, n.like(bounds.min, y)), n.like(bounds.max, y)), to)
 
 
 @imports("QLinearConv")
@@ -112,6 +124,45 @@ def qlinear_conv(n: OnnxNode) -> Value:
     if n.has(8):
         y = n.emit("add", y, per_channel(n, n[8], y.rank))
     w_scale = per_channel(n, n[4], y.rank) if n[4].size > 1 else n.reshape(n[4], ())
-    factor = n.emit("mul", n.reshape(n[1], ()), w_scale)
-    real = n.emit("mul", n.cast(y, FP32), factor)
-    return quantized(n, real, n.reshape(n[6], ()), n.reshape(n[7], ()), n[7].dtype)
+    return _rescaled(n, y, n.emit("mul", n.reshape(n[1], ()), w_scale), 6)
+
+
+def _number(n: OnnxNode, i: int, what: str) -> np.float32:
+    """A scale or zero point for the whole tensor; 0 where it is left out."""
+    if not n.has(i):
+        return np.float32(0)
+    if n[i].size != 1:
+        raise n.refuse(f"a {what} for each channel")
+    return np.float32(n.array(i, what).ravel()[0])
+
+
+def _saturated(n: OnnxNode, y: Value, to: DType) -> Value:
+    bounds = np.iinfo(to)
+    y = n.emit("max", n.emit("round", y), n.like(bounds.min, y))
+    return n.cast(n.emit("min", y, n.like(bounds.max, y)), to)
+
+
+@imports("QLinearAdd", domain="com.microsoft")
+def qlinear_add(n: OnnxNode) -> Value:
+    """round(a * ra + (b * rb + (zero - (ra * a_zero + rb * b_zero)))), r the ratio of scales.
+
+    In onnxruntime's own order, the innermost sum fused: so ties go the same way.
+    """
+    scales = [_number(n, i, "scale") for i in (1, 4, 6)]
+    zeros = [_number(n, i, "zero point") for i in (2, 5, 7)]
+    ra, rb = scales[0] / scales[2], scales[1] / scales[2]
+    inner = np.float32(np.float64(ra) * np.float64(zeros[0]) + np.float64(rb * zeros[1]))
+    a, b = (n.cast(n[i], FP32) for i in (0, 3))
+    right = n.emit("mul", b, n.like(float(rb), b))
+    right = n.emit("add", right, n.like(float(zeros[2] - inner), b))
+    return _saturated(n, n.emit("add", n.emit("mul", a, n.like(float(ra), a)), right), n[0].dtype)
+
+
+@imports("QLinearGlobalAveragePool", domain="com.microsoft")
+def qlinear_global_average_pool(n: OnnxNode) -> Value:
+    """Quantise the mean over every spatial position."""
+    x = dequantized(n, n[0], n.reshape(n[1], ()), n.reshape(n[2], ()))
+    last = n.attr("channels_last", 0)
+    axes = tuple(range(1, x.rank - 1)) if last else tuple(range(2, x.rank))
+    mean = n.emit("reduce", x, kind="mean", axes=axes, keepdims=True)
+    return quantized(n, mean, n.reshape(n[3], ()), n.reshape(n[4], ()), n[0].dtype)

@@ -1,0 +1,131 @@
+"""integer-products: products of small integers in floating point, where that is exact.
+
+Before   %y: int32[..] = conv(%x: int32[..], %w: int32[..])
+After    %a: bfloat16 = cast(%x);  %b: bfloat16 = cast(%w);
+         %s: float32[..] = conv(%a, %b);  %y: int32[..] = cast(%s)
+
+The array multiplies floating-point numbers and adds in FP32. That is exact, whatever the order, if
+both operands are whole numbers that their type holds and no sum of absolute products passes 2**24:
+        max over n of  sum over k of |a[k]| |b[k, n]|  <=  2**24
+Ranges bound what is computed; of a constant operand the sums are taken as they are. What cannot be
+proved stays an integer product, which the machine has no mapping for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.graph.builder import GraphBuilder
+from compiler.graph.evaluate import apply
+from compiler.graph.graph import BF16, FP32, Array, DType, Graph, Node, Value, is_integer
+from compiler.graph_passes.narrow_integers import Range, integer_ranges
+
+EXACT = 2**24  # whole numbers up to this are exact in FP32
+EXACT_BF16 = 2**8
+_FOLDS = ("cast", "sub", "add", "reshape", "transpose", "neg")  # what stands before weights
+
+
+def integer_products(graph: Graph) -> Graph:
+    """The graph, its exact integer products computed in floating point."""
+    wanted = [n for n in graph.nodes if n.op in ("matmul", "conv") and is_integer(n.output.dtype)]
+    if not wanted:
+        return graph
+    ranges = integer_ranges(graph)
+    makers = graph.producers()
+    types = {}
+    for node in wanted:
+        known = [_constant(v, graph, makers) for v in node.inputs]
+        kind = _exact_type(node, known, ranges)
+        if kind is not None:
+            types[node.output.id] = kind
+    return _rebuilt(graph, types) if types else graph
+
+
+def _exact_type(node: Node, known: list[Array | None], ranges: dict[int, Range]) -> DType | None:
+    """The narrowest type in which the product is exact; None: not proved for any."""
+    largest = []
+    for value, array in zip(node.inputs, known, strict=True):
+        if array is not None:
+            largest.append(int(np.abs(array.astype(np.int64)).max(initial=0)))
+        elif value.id in ranges:
+            low, high = ranges[value.id]
+            largest.append(max(-low, high, 0))
+        else:
+            return None
+    sums = [_largest_sum(node, i, a) for i, a in enumerate(known) if a is not None]
+    bounds = [s * largest[1 - i] for i, s in _of_constants(known, sums)]
+    bounds.append(_depth(node) * largest[0] * largest[1])
+    if min(bounds) > EXACT:
+        return None
+    return BF16 if max(largest) <= EXACT_BF16 else FP32
+
+
+def _of_constants(known: list[Array | None], sums: list[int]) -> list[tuple[int, int]]:
+    places = [i for i, array in enumerate(known) if array is not None]
+    return list(zip(places, sums, strict=True))
+
+
+def _largest_sum(node: Node, i: int, array: Array) -> int:
+    """The largest sum of absolute values that one result takes of a constant operand."""
+    magnitudes = np.abs(array.astype(np.int64))
+    if node.op == "conv":
+        if i == 0:
+            return _depth(node) * int(magnitudes.max(initial=0))
+        return int(magnitudes.reshape(array.shape[0], -1).sum(1).max(initial=0))
+    swapped = bool(node.attrs["transpose_b" if i else "transpose_a"])
+    axis = (-2 if i else -1) if not swapped else (-1 if i else -2)
+    return int(magnitudes.sum(axis).max(initial=0))
+
+
+def _depth(node: Node) -> int:
+    """How many products one result adds up."""
+    if node.op == "conv":
+        return int(np.prod(node.inputs[1].shape[1:], dtype=np.int64))
+    return node.inputs[0].shape[-2 if node.attrs["transpose_a"] else -1]
+
+
+def _constant(value: Value, graph: Graph, makers: dict[int, Node]) -> Array | None:
+    """A constant's array; also of what only constants make and was too large to fold."""
+    if value.id in graph.constants:
+        return graph.constants[value.id]
+    node = makers.get(value.id)
+    if node is None or node.op not in _FOLDS:
+        return None
+    arrays = [_constant(v, graph, makers) for v in node.inputs]
+    whole = [a for a in arrays if a is not None]
+    if len(whole) != len(arrays):
+        return None
+    return apply(node.op, whole, node.attrs, [node.output.dtype])[0]
+
+
+def _rebuilt(graph: Graph, types: dict[int, DType]) -> Graph:
+    b = GraphBuilder(graph.name)
+    b.notes += graph.notes
+    makers = graph.producers()
+    new: dict[int, Value] = {}
+    for value in graph.inputs:
+        new[value.id] = b.input(value.name, value.shape, value.dtype)
+    for value in graph.constant_values:
+        new[value.id] = b.constant(graph.constants[value.id], name=value.name)
+    for node in graph.nodes:
+        with b.origin(node.sources, node.output.name):
+            kinds = [v.dtype for v in node.outputs]
+            operands = [new[v.id] for v in node.inputs]
+            if node.output.id in types:
+                kind = types[node.output.id]
+                operands = [
+                    b.constant(array.astype(kind), name=f"{b.current_base}/cast")
+                    if (array := _constant(v, graph, makers)) is not None
+                    else b.emit("cast", new[v.id], to=kind)
+                    for v in node.inputs
+                ]
+                (product,) = b.emit_all(node.op, operands, node.attrs, [FP32])
+                results: tuple[Value, ...] = (b.emit("cast", product, to=node.output.dtype),)
+            else:
+                results = b.emit_all(node.op, operands, node.attrs, kinds)
+            for old, made in zip(node.outputs, results, strict=True):
+                new[old.id] = made
+                b.rename(made, old.name)
+    for value in graph.outputs:
+        b.output(new[value.id], value.name)
+    return b.finish()
