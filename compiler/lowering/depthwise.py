@@ -27,6 +27,7 @@ from compiler.lowering.bias import without_bias
 from compiler.lowering.context import Lowering, Spec, device_dtype
 from compiler.lowering.contract import Box
 from compiler.lowering.sharing import Rates, Shares, neighbours, on_array, rates
+from compiler.lowering.twins import Twin, passes
 from compiler.lowering.weights import Behind
 from compiler.tiles.iterate import sliced, tiles
 from compiler.tiles.view import Factor, View
@@ -50,13 +51,15 @@ def depthwise(
     shape, block_of, work = node.output.shape, list[_Block](), list[tuple[_Block, Box]]()
     for first in range(0, weights.shape[0], spec.block):
         size = min(spec.block, weights.shape[0] - first)
-        block_of.append(_Block(lo, node, behind, weights[first : first + size], first))
+        seen = view.slice(1, first, size)
+        assert seen is not None, "blocks of channels can be cut"
+        block_of.append(_Block(lo, node, behind, weights[first : first + size], seen))
         for box in boxes((shape[0], *shape[2:]), block_of[-1].elements(shape)):
             work.append((block_of[-1], [box[0], (first, size), *box[1:]]))
     lead = block_of[0]
     nodes = len(behind.ready.ops), len(lead.plain.ops)
     rate = rates(lo.hw, (lead.taps, lead.row), lead.kept.size_bytes, nodes)
-    sizes = [(block.size_of(box), len(block.pieces)) for block, box in work]
+    sizes = [(block.size_of(box), block.passes) for block, box in work]
     shares = neighbours(lo.graph, lo.hw, node)
     for (block, box), array in zip(work, on_array(sizes, rate, shares), strict=True):
         here = [sliced(t, box) for t in taps]
@@ -100,13 +103,15 @@ class _Block:
         node: Node,
         behind: Behind,
         weights: Array,
-        first: int,
+        seen: View,
     ) -> None:
-        self.lo, self.behind = lo, behind
+        """`seen`: the block's part of the padded input; `weights`: [C, 1, *kernel]."""
+        self.lo, self.node, self.behind, self.seen = lo, node, behind, seen
+        self.kernel = weights.shape[2:]
+        self.pairs: dict[int, Twin] = {}
         self.weights = weights.reshape(weights.shape[0], -1).astype(np.float32)  # [C, T]
         self.channels, self.taps = self.weights.shape
         self.row = weights.shape[-1]  # taps of a row of the kernel
-        self.first = first
         self.dtype, self.name = device_dtype(node.inputs[1].dtype), node.inputs[1].name
         self.kept = device_dtype(node.output.dtype)  # what products and sums are stored in
         self.plain, self.bias = without_bias(behind.ready)
@@ -136,6 +141,11 @@ class _Block:
         least = self.lo.hw.engine_min_interval
         return max(1, min(self.lo.hw.pe_moving_max, fits, max(2 * least, -(-total // UNITS))))
 
+    @property
+    def passes(self) -> int:
+        """Array passes of a tile."""
+        return sum(passes(self.kernel, size) for _, size in self.pieces)
+
     def size_of(self, box: Box) -> int:
         """Elements a partition of a tile."""
         return math.prod(size for _, size in box) // self.channels
@@ -145,7 +155,6 @@ class _Block:
     def on_array(self, taps: list[View], box: Box) -> None:
         """A tile as products with diagonal matrices."""
         lo, hw, n = self.lo, self.lo.hw, self.size_of(box)
-        self.diagonal = self.diagonal or self._diagonals()
         buffer = lo.kernel.psum(self.channels, "product")
         out = dense_tile(buffer, DType.FP32, box)
         moving = []
@@ -154,14 +163,26 @@ class _Block:
             moving.append(ap)
         for at, size in self.pieces:
             target = Ap(buffer, at, size, 0, DType.FP32, ((1, n),))
+            if passes(self.kernel, size) < self.taps:
+                self._pairs_of(at, size).emit(target, box)
+                continue
+            self.diagonal = self.diagonal or self._diagonals()
             for t, ap in enumerate(moving):
                 offset = t * hw.pe_columns * self.dtype.size_bytes
                 diagonal = Ap(self.diagonal, at, size, offset, self.dtype, ((1, size),))
                 part = replace(ap, start=ap.start + at, partitions=size)
                 last = t == self.taps - 1
                 lo.kernel.matmul(target, diagonal, part, start=t == 0, stop=last)
-        lo.load.pe += self.taps * len(self.pieces) * n / hw.pe_clock_hz
+        lo.load.pe += self.passes * n / hw.pe_clock_hz
         self.behind(out, box)
+
+    def _pairs_of(self, at: int, size: int) -> Twin:
+        if at not in self.pairs:
+            part = self.seen.slice(1, at, size)
+            assert part is not None, "a piece of the channels can be cut"
+            weights = self.weights[at : at + size].reshape(size, *self.kernel)
+            self.pairs[at] = Twin(self.lo, self.node, part, weights, _tap)
+        return self.pairs[at]
 
     def _diagonals(self) -> Buffer:
         """diagonal[c, (t, o)] = identity[c, o] * w[c, t], so that DRAM holds no zeros."""

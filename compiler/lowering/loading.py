@@ -117,6 +117,15 @@ class Loading(State):
             self._wide[key] = buffer
         return self._wide[key]
 
+    def stacked_identity(self, dtype: DType, size: int) -> Buffer:
+        """[2 * size, size]: the identity twice, one on the other."""
+        key = (dtype, -1, size)
+        if key not in self._wide:
+            eye = np.eye(size, dtype=np.float32)
+            image = np.concatenate([eye, eye])
+            self._wide[key] = self.constant_image(image, dtype, "stacked identity")
+        return self._wide[key]
+
     def filled(self, dtype: DType, value: float) -> View:
         """A matrix [128, 128] of one value, rows on partitions."""
         key = (dtype, value)

@@ -38,7 +38,7 @@ class Rates:
     """Cycles an element of a partition, for a layer of `taps` taps.
 
     Attributes:
-        array: of one piece of channels on the array.
+        array: of one pass of the array.
         sums: of the sums, on the vector engine.
         moved: of a product that the vector engine takes from the scalar engine.
         behind: of the instructions behind an array tile, and behind sums, on either engine.
@@ -62,7 +62,7 @@ def rates(hw: Hardware, kernel: tuple[int, int], size_bytes: int, nodes: tuple[i
     first, second = (max(1.0, n / 2) for n in nodes)
     return Rates(
         taps,
-        taps * (hw.pe_fp32_passes if fp32 else 1),
+        hw.pe_fp32_passes if fp32 else 1,
         taps if fp32 else taps / 2,
         2.0 if slow else 1.0,
         (first, second),
@@ -70,23 +70,36 @@ def rates(hw: Hardware, kernel: tuple[int, int], size_bytes: int, nodes: tuple[i
 
 
 def on_array(tiles: list[tuple[int, int]], rate: Rates, start: Shares) -> list[bool]:
-    """For each tile (elements, pieces of channels) whether the array does it.
+    """For each tile (elements, array passes) whether the array does it.
 
-    The array costs a piece, the other way a tile: so the array takes those of fewest pieces first.
+    The other way costs the same for every tile, so the array takes those of fewest passes first.
     """
     order = sorted(range(len(tiles)), key=lambda i: tiles[i][1])
     n_all = sum(n for n, _ in tiles)
     best, chosen, n_array, pe = math.inf, 0, 0, start.pe
     for count in range(len(tiles) + 1):
         if count:
-            n, pieces = tiles[order[count - 1]]
+            n, passes = tiles[order[count - 1]]
             n_array += n
-            pe += rate.array * n * pieces
+            pe += rate.array * n * passes
         longest = max(pe, _elements(rate, start, n_array, n_all - n_array))
         if longest < best:
             best, chosen = longest, count
-    taken = set(order[:chosen])
-    return [i in taken for i in range(len(tiles))]
+    return _spread([passes for _, passes in tiles], order[:chosen])
+
+
+def _spread(passes: list[int], taken: list[int]) -> list[bool]:
+    """Which tiles the array takes: as many of each number of passes, but evenly among them.
+
+    Neighbours on different engines: so both have work from the first row on to the last.
+    """
+    chosen = [False] * len(passes)
+    for kind in set(passes):
+        of_kind = [i for i, p in enumerate(passes) if p == kind]
+        count = sum(passes[i] == kind for i in taken)
+        for i in range(count):
+            chosen[of_kind[i * len(of_kind) // count]] = True
+    return chosen
 
 
 def _elements(rate: Rates, start: Shares, n_array: int, n: int) -> float:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import FP32, Graph
 from compiler.graph_passes import simplify
+from compiler.lowering import depthwise
 from isa.memory import Engine
 from tests.compiler.device_run import compiled, error_on_device
 
@@ -50,6 +53,18 @@ def test_a_depthwise_layer_is_exact_to_rounding(shape: tuple[int, ...]) -> None:
     assert error_on_device(graph, image(graph), auto_cast="all") < 2e-2
 
 
+@pytest.mark.parametrize("array", [True, False])
+@pytest.mark.parametrize(
+    "shape", [(200, 7, 7, 1), (64, 20, 5, 2), (32, 12, 5, 1, 1, 2), (20, 9, 3, 1)]
+)
+def test_either_way_alone_is_exact_to_rounding(
+    shape: tuple[int, ...], array: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(depthwise, "on_array", lambda tiles, *_: [array] * len(tiles))
+    graph = layer(*shape)
+    assert error_on_device(graph, image(graph)) < 1e-5
+
+
 def test_a_depthwise_layer_keeps_all_three_engines_busy() -> None:
     made = compiled(layer(128, 56, 3, 1), auto_cast="all")
     busy = [len(made.program.streams[e]) for e in (Engine.TENSOR, Engine.SCALAR, Engine.VECTOR)]
@@ -82,7 +97,12 @@ def test_parts_that_begin_inside_a_quadrant_are_joined_exactly(sizes: tuple[int,
     parts = []
     for size in sizes:
         w = b.constant(rng.standard_normal((size, 40, 1, 1)).astype(np.float32) / 6)
-        attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": ((0, 0), (0, 0)), "groups": 1}
+        attrs: dict[str, Any] = {
+            "strides": (1, 1),
+            "dilations": (1, 1),
+            "pads": ((0, 0), (0, 0)),
+            "groups": 1,
+        }
         parts.append(b.emit("relu", b.emit("conv", x, w, **attrs)))
     y = b.emit("concat", *parts, axis=1)
     w = b.constant(rng.standard_normal((32, sum(sizes), 1, 1)).astype(np.float32) / 12)
@@ -101,7 +121,7 @@ def test_a_grouped_convolution_is_exact_to_rounding(shape: tuple[int, int, int, 
     x = b.input("x", (1, channels, 9, 8), FP32)
     w = rng.standard_normal((outputs, channels // groups, kernel, kernel)).astype(np.float32)
     pads = ((kernel // 2, kernel // 2),) * 2
-    attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": pads, "groups": groups}
+    attrs: dict[str, Any] = {"strides": (1, 1), "dilations": (1, 1), "pads": pads, "groups": groups}
     y = b.emit("conv", x, b.constant(w / np.float32(np.sqrt(w[0].size))), **attrs)
     b.output(b.emit("relu", y), "y")
     graph = b.finish()
