@@ -139,8 +139,18 @@ class Emitter(Compound):
         if op.op == "atan":
             return self._arctangent(xs[0], target())
         result = target()
-        self._activate(result, xs[0], FUNCTIONS[op.op])
+        if op.op == "reciprocal" and self._few():
+            tile = self.settled(xs[0])
+            self._cost(True, 8)
+            self.k.reciprocal(result, tile)
+        else:
+            self._activate(result, xs[0], FUNCTIONS[op.op])
         return result
+
+    def _few(self) -> bool:
+        """Whether the vector engine inverts the tile sooner than a table is loaded."""
+        hw = self.k.hw
+        return 8 * self.n * 10**9 < hw.act_table_load_ns * hw.dve_clock_hz
 
     def _cast(self, op: Op, x: Input, target: Callable[[], Ap]) -> Ap | Pending:
         tile = self.settled(x)

@@ -34,6 +34,9 @@ OPS = {"sum": AluOp.ADD, "mean": AluOp.ADD, "max": AluOp.MAX, "min": AluOp.MIN,
        "prod": AluOp.MULTIPLY}  # fmt: skip
 REDUCED_DIMS = 3
 ELEMENTS = 8192
+FEW = 16
+"""Elements a partition beside the blocks of a reduced dimension, up to which the vector engine
+reduces the blocks first: the array's instructions would be as many as for 64 columns."""
 
 
 def lower_reduce(lo: Lowering, node: Node) -> None:
@@ -43,6 +46,9 @@ def lower_reduce(lo: Lowering, node: Node) -> None:
     view = lo.views[value.id]
     if not _engines_reach(view):
         view = lo.view(value, _other_layout(value, axes))
+    tall = _tall(view, axes)
+    if tall is not None:
+        view = _one_block(lo, view, tall, kind, value.name)
     across = [d for d in view.part_dims() if d in axes]
     if across and (kind not in ("sum", "mean") or view.dtype not in MATMUL_DTYPES):
         view = lo.view(value, _other_layout(value, axes))
@@ -53,7 +59,7 @@ def lower_reduce(lo: Lowering, node: Node) -> None:
         across = [d for d in view.part_dims() if d in axes]
     kept_shape = tuple(1 if d in axes else e for d, e in enumerate(value.shape))
     scale = 1.0 / math.prod(value.shape[a] for a in axes) if kind == "mean" else 1.0
-    free_axes = [a for a in axes if a not in across and value.shape[a] > 1]
+    free_axes = [a for a in axes if a not in across and view.shape[a] > 1]
     dtype = device_dtype(out.dtype)
     partial = view
     if free_axes:
@@ -65,6 +71,50 @@ def lower_reduce(lo: Lowering, node: Node) -> None:
     shaped = partial.reshape(out.shape)
     assert shaped is not None, "dropping dimensions of extent 1 is always possible"
     lo.views[out.id] = shaped
+
+
+def _tall(view: View, axes: tuple[int, ...]) -> int | None:
+    """The reduced dimension on partitions, if it has several blocks of little else."""
+    dims = view.part_dims()
+    if view.replicated or len(dims) != 1 or dims[0] not in axes or view.start:
+        return None
+    factors = [f for f in view.factors[dims[0]] if f.extent > 1]
+    blocks = [f.extent for f in factors if not f.part]
+    rest = math.prod(e for d, e in enumerate(view.shape) if d != dims[0])
+    dense = len(factors) == 2 and factors[1].part and factors[1].stride == 1
+    return dims[0] if dense and blocks[0] > 2 and rest <= FEW else None
+
+
+def _one_block(lo: Lowering, view: View, dim: int, kind: str, name: str) -> View:
+    """The blocks of a dimension reduced to one, and where the array cannot, to one partition."""
+    outer, part = (f for f in view.factors[dim] if f.extent > 1)
+    full, rest = divmod(view.shape[dim], part.extent)
+    shape = tuple(part.extent if d == dim else e for d, e in enumerate(view.shape))
+    blocks = replace(
+        view,
+        shape=(*shape, full),
+        factors=(
+            *((part,) if d == dim else fs for d, fs in enumerate(view.factors)),
+            (Factor(full, outer.stride),),
+        ),
+    )
+    made = _like(lo, replace(blocks, shape=shape, factors=blocks.factors[:-1]), shape,
+                 DType.FP32, f"{name}/blocks")  # fmt: skip
+    wide = replace(made, shape=(*shape, 1), factors=(*made.factors, ()))
+    reduce_views(lo, wide, blocks, [len(shape)], OPS[kind])
+    if rest:
+        box = [(0, rest) if d == dim else (0, e) for d, e in enumerate(shape)]
+        last = view.slice(dim, full * part.extent, rest)
+        assert last is not None, "the last block is a range of partitions"
+        head = sliced(made, box)
+        for _, (out, a, b) in tiles([head, head, last], ELEMENTS):
+            lo.kernel.tensor_tensor(out, a, b, OPS[kind])
+    if kind in ("sum", "mean"):
+        return made
+    row = lo.allocate((1, *shape), DType.FP32, Spec(0, 1), f"{name}/row")
+    flat = replace(row, shape=shape, factors=row.factors[1:])
+    lo.copy(flat, made)
+    return flat
 
 
 def _engines_reach(view: View) -> bool:
