@@ -51,7 +51,7 @@ from compiler.schedule.tables import (
     WEIGHTS_IN,
     WEIGHTS_READY,
 )
-from compiler.schedule.units import ORDER, RESULT
+from compiler.schedule.units import IN_QUEUE, ORDER, RESULT
 from isa.memory import Engine
 
 TENSOR, SCALAR, VECTOR, GPSIMD = (
@@ -73,6 +73,8 @@ def tell(t: Any, m: Any, v: Any, i: int, start: int, visible: int) -> None:
     """Instruction `i` has its times: its successors hear of it."""
     for e in range(t.instruction[i, EDGE], t.instruction[i, EDGE_END]):
         cost = t.edge[e, COST]
+        if cost == IN_QUEUE:
+            continue
         time = visible + m.semaphore
         if cost == ORDER:
             time = start

@@ -27,8 +27,9 @@ from isa.memory import FIRST_QUEUE, PSUM, Engine
 
 Ints = NDArray[np.int64]
 
-ORDER, RESULT, SIGNAL = 0, 1, 2
-"""What an edge costs: nothing (the stream's own order), the latency of the result, a semaphore."""
+ORDER, RESULT, SIGNAL, IN_QUEUE = 0, 1, 2, 3
+"""What an edge costs: nothing (the stream's own order), the latency of the result, a semaphore;
+between transfers of one queue, nothing from the trigger on (`replay.py`)."""
 
 # fmt: off
 PRIVATE = frozenset((
