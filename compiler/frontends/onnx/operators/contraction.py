@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 from compiler.errors import ShapeError
+from compiler.frontends.onnx.operators.movement import part
 from compiler.frontends.onnx.operators.normalization import per_channel
 from compiler.frontends.onnx.registry import OnnxNode, imports
-from compiler.graph.graph import Value
+from compiler.graph.graph import Attr, Value
 
 
 def product(n: OnnxNode, a: Value, b: Value) -> Value:
@@ -89,9 +90,30 @@ def convolved(n: OnnxNode, x: Value, w: Value) -> Value:
     pads = window_pads(n, x.shape[2:], w.shape[2:], strides, dilations)
     if any(min(p) < 0 for p in pads):
         raise n.refuse("negative pads")
-    return n.emit(
-        "conv", x, w, strides=strides, pads=pads, dilations=dilations, groups=n.attr("group", 1)
-    )
+    return _by_groups(n, "conv", x, w, strides=strides, pads=pads, dilations=dilations)
+
+
+MOST_GROUPS = 64  # beyond, a convolution a group would be more work than it is worth
+
+
+def _by_groups(n: OnnxNode, op: str, x: Value, w: Value, **attrs: Attr) -> Value:
+    """The (transposed) convolution. Computed weights are multiplied group by group: only constant
+    ones can be laid out as one matrix for all groups."""
+    groups = int(n.attr("group", 1))
+    if groups == 1 or groups > MOST_GROUPS or n.b.array(w) is not None or w.shape[0] % groups:
+        return n.emit(op, x, w, groups=groups, **attrs)
+    channels, rows = x.shape[1] // groups, w.shape[0] // groups
+    parts = [
+        n.emit(
+            op,
+            part(n, x, 1, i * channels, channels),
+            part(n, w, 0, i * rows, rows),
+            groups=1,
+            **attrs,
+        )
+        for i in range(groups)
+    ]
+    return n.emit("concat", *parts, axis=1)
 
 
 @imports("Conv")
@@ -136,9 +158,9 @@ def _with_negative_pads(
     """A negative pad of a transposed convolution is zeros around its result."""
     kept = tuple((max(lo, 0), max(hi, 0)) for lo, hi in pads)
     grown = tuple((max(-lo, 0), max(-hi, 0)) for lo, hi in pads)
-    y = n.emit(
-        "conv_transpose", x, w, strides=strides, pads=kept, dilations=dilations,
-        groups=n.attr("group", 1), output_padding=extra,
+    y = _by_groups(
+        n, "conv_transpose", x, w, strides=strides, pads=kept, dilations=dilations,
+        output_padding=extra,
     )  # fmt: skip
     if not any(any(p) for p in grown):
         return y
