@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import compiler
 import isa
-import simulator
+from compiler.cost import clock_sources
 from compiler.graph.graph import Graph
 from compiler.graph.text import print_graph
 from compiler.knobs import Knobs
@@ -50,8 +50,8 @@ def key_of(graph: Graph, hw: Hardware, options: Options) -> str:
 def _sources() -> str:
     """The digest of every source that a search depends on."""
     whole = hashlib.sha256()
-    for package in (compiler, isa, simulator):
-        root = Path(package.__file__ or "").parent
+    folders = [Path(package.__file__ or "").parent for package in (compiler, isa)]
+    for root in (*folders, clock_sources()):
         for path in sorted(root.rglob("*.py")):
             whole.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return whole.hexdigest()

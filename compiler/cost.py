@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from isa.hardware import Hardware
@@ -53,3 +55,8 @@ class Simulated:
             predicted: ticks that the schedule expected.
         """
         return compact(attribute(program, timing), macs, dram_bytes, predicted)
+
+
+def clock_sources() -> Path:
+    """The folder of all that a simulated time depends on, besides the specification."""
+    return Path(inspect.getfile(prepare)).parents[1]

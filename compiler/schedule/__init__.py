@@ -5,6 +5,7 @@ costs.py           what each instruction costs, by the specification
 units.py           what is scheduled as a whole; the canonical order
 list_scheduler.py  the order: at every moment the ready unit that comes first
 policies.py        how far the scheduler goes ahead; several are compared
+placing.py         schedules whose buffers find places
 replay.py          the time that a schedule takes with the places that it got
 engines.py         when a unit runs;  transfers.py  the same for DMA queues
 admission.py       which buffers may be taken, guarded by demand.py

@@ -12,31 +12,24 @@ A program that does not fit even so is refused with the moment at which it is fu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.schedule.allocate import QUICK, SOLVERS, Problem, Solver, peak
-from compiler.schedule.capacity import dram_overflow, no_packing, require_canonical_fits
+from compiler.schedule.allocate import Problem, peak
+from compiler.schedule.capacity import no_packing, require_canonical_fits
 from compiler.schedule.costs import costs_of
 from compiler.schedule.list_scheduler import run
-from compiler.schedule.policies import Made, Policy, schedules
+from compiler.schedule.placing import Placed, alignments, boxes, placed, used
+from compiler.schedule.policies import Policy, schedules
 from compiler.schedule.replay import replay
 from compiler.schedule.tables import (
     COUNT,
     LANE,
-    LATEST,
-    MEMORY,
     NTH,
-    Q0,
-    Q1,
     QUEUE,
-    RELEASED,
-    SIZE,
     START,
-    TAKEN,
     Machine,
     State,
     Tables,
@@ -49,23 +42,9 @@ from compiler.schedule.units import Units, units_of
 from isa.hardware import Hardware
 from isa.kernel.dependencies import Dependencies
 from isa.kernel.virtual import VirtualProgram
-from isa.memory import DRAM, FIRST_QUEUE
-from isa.program import BufferKind
+from isa.memory import FIRST_QUEUE
 
 Ints = NDArray[np.int64]
-
-SLOWER = 256
-"""A schedule that is placed by a search must be faster than one placed at once by a part in so
-many."""
-
-SEARCHED, LOOSE = 3, 97
-"""Schedules for whose buffers places are searched, if at most so many percent of SBUF are taken at
-once: with less to spare a search hardly ever succeeds."""
-
-REPLAYED = 3
-"""Schedules that find places at once and are replayed."""
-
-DRAM_ORDER = (BufferKind.INPUT, BufferKind.CONSTANT, BufferKind.OUTPUT, BufferKind.SCRATCH)
 
 
 @dataclass(frozen=True)
@@ -167,78 +146,14 @@ def plan(
         made = schedules(scheduled, len(tables.unit), thorough=options.exhaustive)
     else:
         made = ((policy, scheduled(policy)) for policy in policies)
-    placed = _placed(program, tables, made, options, hw)
-    if not placed:
+    first = policies is not None
+    found = placed(program, tables, made, hw, first=first, thorough=options.thorough)
+    if not found:
         raise no_packing(program, units, demand, hw)
     timed = [
-        replace(one, times=replay(*begin(one.policy), one.state, one.address)) for one in placed
+        replace(one, times=replay(*begin(one.policy), one.state, one.address)) for one in found
     ]
     return _plan(program, units, tables, min(timed, key=lambda one: one.ticks), hw)
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """A schedule whose buffers have places."""
-
-    policy: Policy
-    state: State
-    address: Ints
-    settled: bool = True
-    times: State | None = None  # of the replay
-
-    @property
-    def ticks(self) -> int:
-        return int((self.times or self.state).misc[LATEST])
-
-
-def _placed(
-    program: VirtualProgram,
-    tables: Tables,
-    made: Iterable[Made],
-    options: ScheduleOptions,
-    hw: Hardware,
-) -> list[_Placed]:
-    """Schedules whose buffers find places at once, the fastest first, and a faster one whose do by
-    search. When they are replayed, one that was not the fastest may be."""
-    found: list[_Placed] = []
-    faster: list[Made] = []
-    for policy, state in made:
-        ticks = int(state.misc[LATEST])
-        if found and (len(found) == REPLAYED or ticks * SLOWER > found[0].ticks * (SLOWER + 8)):
-            break
-        address = _addresses(program, tables, state, hw, QUICK)
-        if address is not None:
-            found.append(_Placed(policy, state, address, settled=not faster))
-        elif not found:
-            faster.append((policy, state))
-        if found and options.policies is not None:
-            break
-    if not options.thorough:
-        return found
-    for policy, state in _to_search(tables, faster, hw, found[0] if found else None):
-        address = _addresses(program, tables, state, hw, SOLVERS[len(QUICK) :])
-        if address is not None:
-            found.append(_Placed(policy, state, address))
-            break
-    return [replace(one, settled=True) for one in found]
-
-
-def _to_search(
-    tables: Tables, faster: list[Made], hw: Hardware, best: _Placed | None
-) -> list[Made]:
-    """The schedules that are worth a search, fastest first; all of them if none is placed yet."""
-    faster = sorted(faster, key=lambda one: int(one[1].misc[LATEST]))
-    if best is None:
-        return faster
-    loose = hw.sbuf_partition_bytes * LOOSE // 100
-    gain = [one for one in faster if int(one[1].misc[LATEST]) * (SLOWER + 1) < best.ticks * SLOWER]
-    return [one for one in gain if _peak(tables, one[1]) <= loose][:SEARCHED]
-
-
-def _peak(tables: Tables, state: State) -> int:
-    """The most bytes of a partition of SBUF that are taken at once."""
-    used = _used(tables, state, 0)
-    return peak(_boxes(tables, state, used, tables.buffer[:, SIZE], 0))
 
 
 def _limits(options: ScheduleOptions, policy: Policy, hw: Hardware) -> Ints:
@@ -250,67 +165,8 @@ def _limits(options: ScheduleOptions, policy: Policy, hw: Hardware) -> Ints:
     return np.stack([capacity, early, prefetch])
 
 
-def _lives(tables: Tables, state: State, used: Ints) -> tuple[Ints, Ints]:
-    """When buffers are taken and given back, counted in units issued: half-open spans."""
-    taken = state.buffer[used, TAKEN]
-    return taken, np.maximum(state.buffer[used, RELEASED], taken + 1)
-
-
-def _boxes(tables: Tables, state: State, used: Ints, align: Ints, capacity: int) -> Problem:
-    start, end = _lives(tables, state, used)
-    row = tables.buffer[used]
-    return Problem(start, end, row[:, SIZE], align[used], row[:, Q0], row[:, Q1], capacity)
-
-
-def _alignments(program: VirtualProgram) -> Ints:
-    return np.array([max(64, b.align) for b in program.buffers], np.int64)
-
-
-def _addresses(
-    program: VirtualProgram,
-    tables: Tables,
-    state: State,
-    hw: Hardware,
-    solvers: tuple[Solver, ...],
-) -> Ints | None:
-    """Addresses of all buffers, by the first solver that finds any; those of PSUM by every one."""
-    address = np.zeros(len(program.buffers), np.int64)
-    align = _alignments(program)
-    for memory, capacity in enumerate((hw.sbuf_partition_bytes, hw.psum_partition_bytes)):
-        used = _used(tables, state, memory)
-        boxes = _boxes(tables, state, used, align, capacity)
-        found = None
-        for solver in solvers if memory == 0 else SOLVERS:
-            found = solver(boxes)
-            if found is not None:
-                break
-        if found is None:
-            return None
-        address[used] = found
-    _place_dram(program, address, hw)
-    return address
-
-
-def _used(tables: Tables, state: State, memory: int) -> Ints:
-    """The buffers of a memory that the program touches."""
-    return np.flatnonzero((tables.buffer[:, MEMORY] == memory) & (state.buffer[:, TAKEN] >= 0))
-
-
-def _place_dram(program: VirtualProgram, address: Ints, hw: Hardware) -> None:
-    """DRAM buffers one after the other: inputs, constants, outputs, scratch."""
-    top = 0
-    for kind in DRAM_ORDER:
-        for b in program.buffers:
-            if b.memory is DRAM and b.kind is kind:
-                align = max(64, b.align)
-                address[b.id] = -(-top // align) * align
-                top = int(address[b.id]) + b.size_bytes
-    if top > hw.dram_bytes:
-        raise dram_overflow(program, top, hw)
-
-
 def _plan(
-    program: VirtualProgram, units: Units, tables: Tables, found: _Placed, hw: Hardware
+    program: VirtualProgram, units: Units, tables: Tables, found: Placed, hw: Hardware
 ) -> Plan:
     state, room = found.state, found.policy.room
     notes = (f"{room} % of the memories are used for going ahead",) if room < 90 else ()
@@ -320,7 +176,7 @@ def _plan(
     on_queue = tables.unit[units.unit, LANE] >= FIRST_QUEUE
     queues = FIRST_QUEUE + state.unit[units.unit, QUEUE]
     sbuf, psum = (
-        _boxes(tables, state, _used(tables, state, memory), _alignments(program), capacity)
+        boxes(tables, state, used(tables, state, memory), alignments(program), capacity)
         for memory, capacity in enumerate((hw.sbuf_partition_bytes, hw.psum_partition_bytes))
     )
     return Plan(
