@@ -179,14 +179,21 @@ def _scaled(lo: Lowering, view: View, scale: float, dtype: DType, name: str) -> 
     return out
 
 
-def reduce_views(lo: Lowering, out: View, src: View, axes: list[int], op: AluOp) -> None:
-    """out := op over `axes` of src; the other dimensions agree. Windows may overlap in src."""
+def reduce_views(
+    lo: Lowering, out: View, src: View, axes: list[int], op: AluOp, most: int = ELEMENTS
+) -> None:
+    """out := op over `axes` of src; the other dimensions agree. Windows may overlap in src.
+
+    An instruction reads `most` elements a partition, or more if one result takes more.
+    """
     for box in ragged_regions(out):
         wide = [(0, src.shape[d]) if d in axes else b for d, b in enumerate(box)]
-        _reduce_region(lo, sliced(out, box), sliced(src, wide), axes, op)
+        _reduce_region(lo, sliced(out, box), sliced(src, wide), axes, op, most)
 
 
-def _reduce_region(lo: Lowering, out: View, src: View, axes: list[int], op: AluOp) -> None:
+def _reduce_region(
+    lo: Lowering, out: View, src: View, axes: list[int], op: AluOp, most: int
+) -> None:
     kept_dims = [d for d in range(len(src.shape)) if d not in axes]
     pair = [_select(out, kept_dims), _select(src, kept_dims)]
     by_dim = common_atoms(pair)
@@ -208,21 +215,36 @@ def _reduce_region(lo: Lowering, out: View, src: View, axes: list[int], op: AluO
     elements = size
     while inner < min(4 - len(reduced), len(free)):
         loop = free[len(free) - 1 - inner]
-        if elements * loop.extent > ELEMENTS or any(abs(s) > STEP_LIMIT for s in loop.strides):
+        if elements * loop.extent > most or any(abs(s) > STEP_LIMIT for s in loop.strides):
             break
         elements *= loop.extent
         inner += 1
     cut = len(free) - inner
-    for at in itertools.product(*(range(a.extent) for a in free[:cut])):
+    share = 1  # positions of the innermost looped dimension that an instruction takes
+    if (
+        cut
+        and inner < 4 - len(reduced)
+        and all(abs(s) <= STEP_LIMIT for s in free[cut - 1].strides)
+    ):
+        share = max(1, most // elements)
+    fast = out.dtype is src.dtype is DType.BF16 and op in (AluOp.ADD, AluOp.MAX)
+    steps = [1] * max(0, cut - 1) + [share] * min(1, cut)
+    for at in itertools.product(
+        *(range(0, a.extent, n) for a, n in zip(free[:cut], steps, strict=True))
+    ):
         starts = [
             v.offset + sum(x * a.strides[i] for x, a in zip(at, free[:cut], strict=True))
             for i, v in enumerate((out, src))
         ]
         body = free[cut:]
+        if share > 1:
+            some = min(share, free[cut - 1].extent - at[-1])
+            body = [Loop(some, free[cut - 1].strides), *body]
         out_dims = tuple((a.strides[0], a.extent) for a in body) or ((0, 1),)
         src_dims = (*((a.strides[1], a.extent) for a in body),
                     *((r.strides[0], r.extent) for r in reduced))  # fmt: skip
-        lo.load.dve += max(lo.hw.engine_min_interval, elements) / lo.hw.dve_clock_hz
+        read = math.prod(n for _, n in src_dims) / (2 if fast else 1)
+        lo.load.dve += max(lo.hw.engine_min_interval, read) / lo.hw.dve_clock_hz
         lo.kernel.tensor_reduce(
             Ap(out.buffer, out.start, count, starts[0] * out.dtype.size_bytes, out.dtype, out_dims),
             Ap(src.buffer, src.start, count, starts[1] * src.dtype.size_bytes, src.dtype, src_dims),

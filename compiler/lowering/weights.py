@@ -125,7 +125,7 @@ def placed_weights(
 ) -> list[View]:
     """The weights of each step, [outputs, k]: those of place t from partition t * grain on.
 
-    Only what there is comes from DRAM; zeros between places and for places that a step lacks.
+    Zeros between places come from DRAM too; for places that a step lacks they are filled in.
 
     Args:
         steps: for each, weights [outputs, channels] by place.
@@ -134,15 +134,17 @@ def placed_weights(
     rows = max(max(step) for step in steps) * grain + channels
     size = dtype.size_bytes
     buffer = lo.kernel.sbuf(rows, len(steps) * outputs * size, name)
-    if channels < grain or any(len(step) <= max(step) for step in steps):
+    if any(len(step) <= max(step) for step in steps):
         whole = ((1, len(steps) * outputs),)
         lo.kernel.memset(Ap(buffer, 0, rows, 0, dtype, whole), 0.0)
-    for place in range(max(max(step) for step in steps) + 1):
+    last_place = max(max(step) for step in steps)
+    for place in range(last_place + 1):
         for first, last in _runs([place in step for step in steps]):
             array = np.stack([steps[i][place] for i in range(first, last)])
             elements = (last - first) * outputs
             placed = Placement((outputs, 1), (channels,), (elements,))
-            image = Image((channels, elements), dtype, array, placed)
+            filled = channels if place == last_place else grain  # few zeros; filling would be late
+            image = Image((filled, elements), dtype, array, placed)
             at = first * outputs * size
             lo.load_into(image, buffer, place * grain, at, name)
     views = []

@@ -12,6 +12,9 @@ from compiler.lowering.context import Lowering, Spec
 from compiler.lowering.reduce import OPS, reduce_views
 from compiler.tiles.view import Factor, View
 
+PIECE = 1024
+"""Elements a partition that an instruction of pooling reads: readers need not wait for the rest."""
+
 
 def padded_input(lo: Lowering, node: Node, fill: float, from_first: bool = False) -> View:
     """The input [N, C, *S] with its padding in the buffer, shifted to the padded origin.
@@ -67,7 +70,7 @@ def lower_window(lo: Lowering, node: Node) -> None:
     wide = replace(view, shape=shape, factors=(*view.factors[:2], *outer, *inner))
     made = lo.produce(out, Spec.of(out.shape, 1))
     kept = replace(made, shape=(*out.shape, *([1] * rank)), factors=(*made.factors, *([()] * rank)))
-    reduce_views(lo, kept, wide, [2 + rank + d for d in range(rank)], OPS[kind])
+    reduce_views(lo, kept, wide, [2 + rank + d for d in range(rank)], OPS[kind], PIECE)
 
 
 def _single(view: View, dim: int) -> int:
