@@ -36,10 +36,10 @@ def combined(
     """
     device = [s.compiled.report for s in sections if isinstance(s, DeviceSection)]
     whole: dict[str, Any] = dict(device[-1])  # the last has the wall times of all
-    for key in SUMS:
-        whole[key] = sum(r[key] for r in device)
-    for key in PEAKS:
-        whole[key] = max(r[key] for r in device)
+    for keys, together in ((SUMS, sum), (PEAKS, max)):
+        for key in keys:
+            if all(key in r for r in device):  # a pipeline over cores predicts no cycles
+                whole[key] = together(r[key] for r in device)
     on_device = whole["macs"]
     notes = [str(n) for r in device for n in r.get("notes", ())]
     return whole | {
@@ -72,7 +72,7 @@ def _section(section: HostSection | DeviceSection) -> Mapping[str, Any]:
     return {
         "on": "device",
         "operations": section.operations,
-        **{key: report[key] for key in shown},
+        **{key: report[key] for key in shown if key in report},
         "takes": [t.name for t in section.compiled.neff.inputs],
         "gives": [t.name for t in section.compiled.neff.outputs],
     }

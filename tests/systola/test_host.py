@@ -204,3 +204,10 @@ def test_a_quantised_model_is_exact_and_all_on_the_device(
     reference = np.load(folder / "reference.npz")
     found = compiled.run({"input": reference["in_input"][:1]}).outputs["output"]
     assert np.abs(found - reference["out_output"][:1]).max() <= most
+
+
+def test_the_device_may_be_several_cores(model: Path, compiled: systola.CompiledSections) -> None:
+    piped = systola.compile(model, auto_cast="none", pipeline_cores=2)
+    assert piped.report["host_ops"] == compiled.report["host_ops"]
+    found, wanted = (m.run(INPUTS).outputs["o"] for m in (piped, compiled))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
