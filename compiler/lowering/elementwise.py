@@ -272,8 +272,15 @@ class _Operands:
         lo.copy(made, shaped.broadcast(spread))
         return made.broadcast(shape)
 
+    def _short_blocks(self) -> bool:
+        """Whether instructions block by block, as columns want them, would be all overhead."""
+        shape, d = self.like.shape, self.spec.dim
+        if self.first_tile or not shape or d < 0 or shape[d] <= self.spec.block:
+            return False
+        return math.prod(shape) // shape[d] < self.lo.hw.engine_min_interval // 2
+
     def _place(self, view: View) -> Term:
-        if _is_column(view, self.spec.dim):
+        if _is_column(view, self.spec.dim) and not self._short_blocks():
             self.columns.append(view)
             return Term("column", len(self.columns) - 1)
         self.tiles.append(view)

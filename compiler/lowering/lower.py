@@ -258,6 +258,10 @@ def _keep_outside(lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, l
         _keep_parts_outside(lo, v, home, producers, readers)
 
 
+SHORT_RUN = 64
+"""Bytes of a part's runs in DRAM from which on a descriptor is not all of their cost."""
+
+
 def _keep_parts_outside(
     lo: Lowering,
     value: Value,
@@ -271,8 +275,12 @@ def _keep_parts_outside(
         return
     if any(p.id in lo.graph.constants or p.dtype != value.dtype for p in node.inputs):
         return
+    axis = integer(node, "axis")
+    runs = [math.prod(p.shape[axis:]) * p.dtype.itemsize for p in node.inputs]
+    if min(runs) < SHORT_RUN and axis > 0:
+        return  # joined on chip, its runs are longer
     lo.outside[value.id] = home
-    at, axis, kept = 0, integer(node, "axis"), {v.id for v in lo.graph.outputs}
+    at, kept = 0, {v.id for v in lo.graph.outputs}
     for part in node.inputs:
         place = home.slice(axis, at, part.shape[axis])
         at += part.shape[axis]

@@ -7,7 +7,7 @@ import math
 
 from compiler.graph.attrs import integer, integers, number, pairs, text
 from compiler.graph.graph import Node, Value
-from compiler.lowering.context import Lowering, Spec
+from compiler.lowering.context import PARTITIONS, Lowering, Spec
 from compiler.lowering.groups import is_elementwise
 from compiler.lowering.layout import best
 from compiler.lowering.places import dense_by_runs
@@ -16,13 +16,38 @@ from compiler.tiles.iterate import Mismatch, check_alike, tiles
 from compiler.tiles.view import View
 from isa.program import BufferKind
 
+FEW_CHANNELS = 32
+"""Channels that a transpose is cheap for, and that leave most partitions empty."""
 CUT = ("starts", "sizes", "steps")
 
 
 def lower_transpose(lo: Lowering, node: Node) -> None:
     """A transposed view."""
-    perm = integers(node, "perm")
-    lo.views[node.output.id] = lo.views[node.inputs[0].id].permute(perm)
+    perm, out = integers(node, "perm"), node.output
+    view = lo.views[node.inputs[0].id].permute(perm)
+    if _cut_on_partitions(lo, view, out):
+        dim = max(range(len(out.shape) - 1), key=lambda d: min(out.shape[d], PARTITIONS))
+        spec = Spec.of(out.shape, dim)
+        moved = lo.allocate(out.shape, view.dtype, spec, f"{out.name}/relayout")
+        lo.copy(moved, view)
+        view = moved
+    lo.views[out.id] = view
+
+
+def _cut_on_partitions(lo: Lowering, view: View, out: Value) -> bool:
+    """Whether a few channels lie on partitions, last, and a reshape cuts them or joins them.
+
+    Such a tensor has runs of one element wherever it goes; channels along the free dimension are
+    whole rows.
+    """
+    readers, last = lo.graph.consumers().get(out.id, []), len(out.shape) - 1
+    if view.replicated or view.part_dims() != [last] or out.shape[last] > FEW_CHANNELS:
+        return False
+    return (
+        len(readers) == 1
+        and readers[0].op == "reshape"
+        and (readers[0].output.shape[-1] != out.shape[last])
+    )
 
 
 def lower_reshape(lo: Lowering, node: Node, spec: Spec) -> None:
