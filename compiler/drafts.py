@@ -10,7 +10,7 @@ winner needs (the bytes of weights, the longest search for places) waits until t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from compiler.clock import Clock
@@ -34,6 +34,9 @@ from compiler.schedule.policies import IN_ORDER
 from isa.hardware import Hardware
 from isa.kernel.dependencies import Dependencies, dependencies
 from isa.kernel.virtual import VirtualProgram
+
+ROOMS = (100, 50, 35)
+"""Percent of SBUF that values may fill uncut, the next where nothing fits."""
 
 PATIENCE = 2
 """Cuts in a row that gain nothing, after which finer ones are not tried."""
@@ -126,17 +129,19 @@ class Drafts:
         """The draft with places searched for longer, where that can make it faster."""
         return draft if draft.planned.settled else self.draft(draft.knobs)
 
-    def candidates(self, folded: bool = True) -> Iterator[Knobs]:
+    def candidates(self, folded: bool = True, room: int = ROOMS[0]) -> Iterator[Knobs]:
         """The graph as it is where it may fit, then in ever finer strips."""
         uncut = "stripe" in self.options.without
-        room = 100
+        nodes = 0
         if uncut or self.cut(Knobs(strips=STRIPS[0], fold_rows=folded)) is None:
             yield Knobs(fold_rows=folded)
             room = 50
         for strips in () if uncut else STRIPS:
             knobs = Knobs(strips=strips, strip_room=room, fold_rows=folded)
-            if self.cut(knobs) is None:
-                return
+            cut = self.cut(knobs)
+            if cut is None or len(cut.nodes) == nodes:
+                return  # it is no finer
+            nodes = len(cut.nodes)
             yield knobs
 
     def best(self) -> Draft:
@@ -152,13 +157,15 @@ class Drafts:
         best: Draft | None = None
         refused: CapacityError | None = None
         worse, drafted, first = 0, 0, self.options.level == 1
-        for knobs in self.candidates(folded):
+        found: list[Draft] = []
+        for knobs in self._in_less_room(folded, found):
             try:
                 # what fits only by a search is a reason not to cut
                 draft = self.draft(knobs, thorough=knobs.strips == 0)
             except CapacityError as error:
                 refused = error
                 continue
+            found.append(draft)
             drafted += len(draft.program)
             if best is None or draft.ticks < best.ticks:
                 best, worse = draft, 0
@@ -170,6 +177,12 @@ class Drafts:
         if best is None:
             best = self._by_search(folded, refused)
         return self.settled(best) if not first else best
+
+    def _in_less_room(self, folded: bool, found: Sequence[Draft]) -> Iterator[Knobs]:
+        """The candidates; where none of them fits, those that leave more room."""
+        for room in ROOMS:
+            if not found:
+                yield from self.candidates(folded, room)
 
     def _by_search(self, folded: bool, refused: CapacityError | None) -> Draft:
         """The first candidate that fits with places searched for."""
