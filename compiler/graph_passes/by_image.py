@@ -52,6 +52,17 @@ def image_span(
     return first, last
 
 
+def least_between(graph: Graph, one: int, other: int, bytes_of: Callable[[Value], int]) -> int:
+    """The least bytes a partition that cross a border behind node `one` and before `other`: where
+    all are many, the two belong to one span."""
+    made = {v.id: (v, i) for i, node in enumerate(graph.nodes) for v in node.outputs}
+    used = {v.id: i for i, node in enumerate(graph.nodes) for v in node.inputs}
+    return min(
+        sum(bytes_of(v) for v, i in made.values() if i < at <= used.get(v.id, -1))
+        for at in range(one + 1, other + 1)
+    )
+
+
 def batch_dims(graph: Graph, first: int, last: int) -> dict[int, int]:
     """Dimension 0 for every value that the nodes touch."""
     nodes = graph.nodes[first : last + 1]

@@ -24,7 +24,13 @@ from compiler.graph.attrs import integer, integers, pairs
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph, Node, Value
 from compiler.graph.ops import CORE_OPS, Family
-from compiler.graph_passes.by_image import batch_dims, image_span, images_of
+from compiler.graph_passes.by_image import (
+    SMALL,
+    batch_dims,
+    image_span,
+    images_of,
+    least_between,
+)
 from compiler.lowering.groups import never_whole
 
 ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
@@ -84,6 +90,13 @@ def find_region(
         while over and over[-1] >= first - 1:
             first = over.pop()
         if images_of(graph, first, last) > 1:
+            small = SMALL * budget_bytes
+            while (
+                over
+                and images_of(graph, over[-1], last) > 1
+                and least_between(graph, over[-1], first, bytes_of) > small
+            ):
+                first = over.pop()
             first, last = image_span(graph, first, last, budget_bytes, bytes_of, end)
             return Region(first, last, batch_dims(graph, first, last))
         dims = _dims(graph, first, last)
