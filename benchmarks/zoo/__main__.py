@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--write", type=Path, metavar="FILE.md", help="write a page and a plot, too"
     )
+    parser.add_argument("--keep", type=Path, metavar="FILE.json", help="resume from, record in")
     options = parser.parse_args(arguments)
     names = chosen(options.models)
     absent = sorted({p for n in names for p in missing(ENTRIES[n])})
@@ -69,10 +70,15 @@ def _rows(names: list[str], options: argparse.Namespace) -> dict[str, Row]:
         print(text, file=sys.stderr if options.json else sys.stdout, flush=True)
 
     show("\n".join(page.head()))
+    keep: Path | None = options.keep
+    known: dict[str, Row] = json.loads(keep.read_text()) if keep and keep.exists() else {}
     rows: dict[str, Row] = {}
     for name in names:
         request = Request(name, options.target, "all", tuple(options.without), options.check)
-        rows[name] = measured(request)
+        rows[name] = known[name] if name in known else measured(request)
+        known[name] = rows[name]
+        if keep:
+            keep.write_text(json.dumps(known, indent=1), encoding="utf-8")
         show(page.line(ENTRIES[name], rows[name]))
         for key in ("found", "check"):
             if key in rows[name]:
