@@ -58,7 +58,7 @@ def host_model(
         elif array.nbytes >= LARGE_BYTES and array.dtype.kind in _LITTLE_KINDS:
             large[name] = np.ascontiguousarray(array)
         else:
-            small.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+            small.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
     _check_size(large)
     graph = helper.make_graph(
         [c.proto for c in calls],

@@ -73,7 +73,7 @@ def infer(
         if n not in known and n in types
     ]
     outputs = [onnx.ValueInfoProto(name=n) for n in call.writes]
-    weights = [numpy_helper.from_array(np.ascontiguousarray(a), n) for n, a in known.items()]
+    weights = [numpy_helper.from_array(np.asarray(a, order="C"), n) for n, a in known.items()]
     graph = helper.make_graph([call.proto], "node", inputs, outputs, weights)
     entries = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
     model = helper.make_model(graph, opset_imports=entries, ir_version=10)

@@ -9,7 +9,7 @@ import numpy as np
 from compiler.errors import CapacityError
 from compiler.frontends.onnx.registry import OnnxNode, imports
 from compiler.frontends.onnx.tensors import dtype_of
-from compiler.graph.graph import INT64, Value
+from compiler.graph.graph import INT32, INT64, Value
 
 LARGEST_RANGE = 1 << 28  # elements; a longer range is a mistake in the model
 
@@ -74,17 +74,15 @@ def one_hot(n: OnnxNode) -> Value:
     indices, depth = n[0], int(n.array(1, "depth").ravel()[0])
     off, on = (n.reshape(v, ()) for v in _halves(n, n[2]))
     axis = n.axis(n.attr("axis", -1), indices.rank, 1)
-    wide = n.cast(indices, INT64)
-    wrapped = n.emit("mod", wide, n.like(depth, wide))
-    inside = n.emit("and", n.emit("ge", wide, n.like(-depth, wide)),
-                    n.emit("lt", wide, n.like(depth, wide)))  # fmt: skip
+    narrow = indices.dtype.kind in "iu" and indices.dtype.itemsize <= 4
+    wide = n.cast(indices, INT32 if narrow else INT64)
     spread = (*indices.shape[:axis], 1, *indices.shape[axis:])
-    positions = np.arange(depth, dtype=np.int64).reshape(
+    positions = np.arange(depth, dtype=wide.dtype).reshape(
         [depth if i == axis else 1 for i in range(len(spread))]
     )
-    hit = n.emit("eq", n.reshape(wrapped, spread), n.b.constant(positions))
-    hit = n.emit("and", hit, n.reshape(inside, spread))
-    return n.emit("select", hit, on, off)
+    here = n.reshape(wide, spread)
+    hits = [n.emit("eq", here, n.b.constant(p)) for p in (positions, positions - depth)]
+    return n.emit("select", n.emit("or", *hits), on, off)
 
 
 def _halves(n: OnnxNode, pair: Value) -> tuple[Value, Value]:

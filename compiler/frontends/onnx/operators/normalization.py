@@ -31,8 +31,9 @@ def _softmax(n: OnnxNode, axes: tuple[int, ...]) -> Value:
 @imports("Softmax", "LogSoftmax")
 def softmax_flattened(n: OnnxNode) -> Value:
     """Up to opset 12 all dimensions from axis on are one."""
-    axis = n.axis(n.attr("axis", 1), n[0].rank, 1) if n[0].rank else 0
-    return _softmax(n, tuple(range(axis, n[0].rank)))
+    axis, rank = n.attr("axis", 1), n[0].rank
+    first = n.axis(axis, rank) if axis < 0 else n.axis(axis, rank, 1) if rank else 0
+    return _softmax(n, tuple(range(first, rank)))
 
 
 @imports("Softmax", "LogSoftmax", since=13)
