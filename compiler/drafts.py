@@ -10,19 +10,20 @@ winner needs (the bytes of weights, the longest search for places) waits until t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from compiler.clock import Clock
 from compiler.errors import CapacityError
-from compiler.graph.graph import Graph, Value
+from compiler.graph.graph import Graph
 from compiler.graph_passes import auto_cast
 from compiler.graph_passes.align_concat import align_concat
 from compiler.graph_passes.auto_cast import Rounded
 from compiler.graph_passes.fold_rows import fold_rows
 from compiler.graph_passes.panels import panels
 from compiler.graph_passes.sink_casts import sink_casts
-from compiler.graph_passes.stripe import stripe_everywhere
+from compiler.graph_passes.stripe import Bytes, profile, stripe_everywhere
 from compiler.knobs import STRIPS, Knobs
 from compiler.lowering.hand_over import HandOver
 from compiler.lowering.layout import bytes_a_partition
@@ -37,6 +38,9 @@ from isa.kernel.virtual import VirtualProgram
 
 ROOMS = (100, 50, 35)
 """Percent of SBUF that values may fill uncut, the next where nothing fits."""
+
+SHORT = 8_000
+"""Instructions of the longest program that is also tried with half as many columns a tile."""
 
 PATIENCE = 2
 """Cuts in a row that gain nothing, after which finer ones are not tried."""
@@ -68,6 +72,7 @@ class Drafts:
 
     def __init__(self, graph: Graph, hw: Hardware, options: Options, clock: Clock) -> None:
         self.graph, self.hw, self.options, self.clock = graph, hw, options, clock
+        self._capacity = hw.sbuf_partition_bytes
         self._rounded: Rounded = {}
         self._bases: dict[bool, Graph] = {}
         self._cut: dict[tuple[bool, int, int], Graph | None] = {}
@@ -130,19 +135,25 @@ class Drafts:
         return draft if draft.planned.settled else self.draft(draft.knobs)
 
     def candidates(self, folded: bool = True, room: int = ROOMS[0]) -> Iterator[Knobs]:
-        """The graph as it is where it may fit, then in ever finer strips."""
+        """The graph as it is where it may fit, then in ever finer strips: from where values alone
+        may fit until finer makes no difference."""
         uncut = "stripe" in self.options.without
         nodes = 0
         if uncut or self.cut(Knobs(strips=STRIPS[0], fold_rows=folded)) is None:
             yield Knobs(fold_rows=folded)
             room = 50
+        passed: Knobs | None = None
         for strips in () if uncut else STRIPS:
             knobs = Knobs(strips=strips, strip_room=room, fold_rows=folded)
             cut = self.cut(knobs)
             if cut is None or len(cut.nodes) == nodes:
-                return  # it is no finer
-            nodes = len(cut.nodes)
-            yield knobs
+                break  # it is no finer
+            nodes, passed = len(cut.nodes), knobs
+            if max(profile(cut, _bytes_of(cut, self.hw, self.options))) <= self._capacity:
+                yield knobs
+                passed = None
+        if passed is not None:  # the finest, for the estimate may be wrong
+            yield passed
 
     def best(self) -> Draft:
         """The best of the candidates. Raises CapacityError where none fits."""
@@ -176,7 +187,25 @@ class Drafts:
                 break
         if best is None:
             best = self._by_search(folded, refused)
-        return self.settled(best) if not first else best
+        return best if first else self.settled(self._refined(best))
+
+    def _refined(self, best: Draft) -> Draft:
+        """The draft, or one with smaller pieces: of weights where strips leave little room, of
+        products where layers are short and wait for each other."""
+        variants = []
+        if best.knobs.strips:
+            best = self.settled(best)
+            variants.append(replace(best.knobs, weight_kib=256))
+        if len(best.program) <= SHORT:
+            variants.append(replace(best.knobs, tile_columns=256))
+        for knobs in variants:
+            try:
+                other = self.draft(knobs, thorough=best.planned.settled)
+            except CapacityError:
+                continue
+            if other.ticks < best.ticks:
+                best = other
+        return best
 
     def _in_less_room(self, folded: bool, found: Sequence[Draft]) -> Iterator[Knobs]:
         """The candidates; where none of them fits, those that leave more room."""
@@ -209,15 +238,15 @@ def item_bytes(options: Options) -> int:
 
 def in_strips(graph: Graph, hw: Hardware, options: Options, knobs: Knobs) -> Graph | None:
     """Every chain of layers too large for its room in strips; None where there is none."""
-    item = item_bytes(options)
-
-    def bytes_for(graph: Graph) -> Callable[[Value], int]:
-        packed = not {"tensorize", "plan-memory"} & options.without  # as `lower` does
-        known = bytes_a_partition(graph, item, hw, from_dram=packed)
-        return lambda value: known.get(value.id, 0)  # constants are not counted
-
     room = hw.sbuf_partition_bytes * knobs.strip_room // 100
-    return stripe_everywhere(graph, room, bytes_for, knobs.strips)
+    return stripe_everywhere(graph, room, partial(_bytes_of, hw=hw, options=options), knobs.strips)
+
+
+def _bytes_of(graph: Graph, hw: Hardware, options: Options) -> Bytes:
+    """Bytes a partition of each value; constants are not counted."""
+    packed = not {"tensorize", "plan-memory"} & options.without  # as `lower` does
+    known = bytes_a_partition(graph, item_bytes(options), hw, from_dram=packed)
+    return lambda value: known.get(value.id, 0)
 
 
 def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
