@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from benchmarks.zoo import architectures
 from benchmarks.zoo.exported import Trace, exported_model
 from benchmarks.zoo.light import light_model
 from benchmarks.zoo.matmul import matmul_model
+
+BF16 = TensorProto.BFLOAT16
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Entry:
         source: the package that it comes from: onnx, transformers, or none.
         limit: the ratio to the bound that is asked for on inf1, one core, BF16; None where none is.
         tokens: takes token ids.
+        reference: onnxruntime can run it.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Entry:
     source: str
     limit: float | None = None
     tokens: bool = False
+    reference: bool = True
 
     @property
     def batch(self) -> int:
@@ -73,7 +77,8 @@ _bert_large = partial(architectures.bert, size="large")
 ENTRIES: dict[str, Entry] = {
     e.name: e
     for e in (
-        Entry("matmul-4096", partial(matmul_model, 4096), "none", 1.03),
+        Entry("matmul-4096", partial(matmul_model, 4096, BF16), "none", 1.03, reference=False),
+        Entry("matmul-4096-fp32", partial(matmul_model, 4096), "none"),
         *_text("bert-base", architectures.bert, 1, 1.10),
         *_text("bert-base", architectures.bert, 6, None),
         *_text("bert-base", architectures.bert, 8, 1.15),
