@@ -56,6 +56,11 @@ Input = Ap | Pending | Col | float
 """An operand of a node while it is lowered."""
 
 
+PSUM_MARGIN = 2.0
+"""How much busier than the vector engine the scalar engine may be and still read PSUM: where the
+engines share its port, two readers gain nothing on one."""
+
+
 class Instructions:
     """Emits the instructions of one region."""
 
@@ -160,11 +165,13 @@ class Instructions:
         else:
             self.load.act += cycles
 
-    def _prefers_act(self) -> bool:
-        return self.load.act <= self.load.dve
+    def _prefers_act(self, x: Ap) -> bool:
+        """Whether the scalar engine should take what reads `x`."""
+        margin = PSUM_MARGIN if x.buffer.memory == PSUM and self.k.hw.psum_port_shared else 1.0
+        return self.load.act <= margin * self.load.dve
 
     def _copy(self, out: Ap, x: Ap) -> None:
-        if self._prefers_act() and out.dtype.is_float and x.dtype.is_float:
+        if self._prefers_act(x) and out.dtype.is_float and x.dtype.is_float:
             self._cost(False)
             self.k.activation(out, x, F.COPY)
         else:
@@ -173,7 +180,7 @@ class Instructions:
 
     def _affine_or_scalar(self, out: Ap, p: Pending) -> None:
         affine = _as_affine(p)
-        if affine is not None and self._prefers_act():
+        if affine is not None and self._prefers_act(p.x):
             scale, bias = affine
             self._cost(False)
             self.k.activation(out, p.x, F.COPY, _raw(scale), _raw(bias))
@@ -219,7 +226,8 @@ class Instructions:
                 tile = self.settled(x)
         else:
             tile = self.settled(x)
-        if function is F.RELU and bias is None and scale == 1.0 and not self._prefers_act():
+        idle = self.load.act <= self.load.dve
+        if function is F.RELU and bias is None and scale == 1.0 and not idle:
             self._scalar(out, tile, AluOp.MAX, 0.0)
             return
         self._cost(False)
