@@ -46,9 +46,9 @@ def integer_ranges(graph: Graph) -> dict[int, Range]:
         if value.id not in ranges and (value.dtype == BOOL or _is_small(value)):
             ranges[value.id] = (0, 1) if value.dtype == BOOL else _of_dtype(value)
     for node in graph.nodes:
-        found = _range_of(node, ranges)
-        if found is not None and is_integer(node.output.dtype):
-            ranges[node.output.id] = found
+        found = range_of(node, ranges)
+        if found is not None and is_integer(node.output.dtype):  # what passes its type wraps
+            ranges[node.output.id] = found if fits(found, node.output) else _of_dtype(node.output)
         if node.op == "topk":
             ranges[node.outputs[1].id] = 0, _extent(node) - 1
     return ranges
@@ -111,8 +111,18 @@ _ARITHMETIC: dict[str, Callable[[Range, Range], Range]] = {
 }
 
 
-def _range_of(node: Node, ranges: dict[int, Range]) -> Range | None:
-    """What an op can yield, given the ranges of its operands; None: unknown."""
+def _of_bits(op: str, a: Range, b: Range) -> Range | None:
+    """Bits of numbers that are not negative; of an `and` one such is enough."""
+    most = [high for low, high in (a, b) if low >= 0]
+    if op == "and" and most:
+        return 0, min(most)
+    if len(most) < 2:
+        return None
+    return (0, a[1]) if op == "shr" else (0, 2 ** max(most).bit_length() - 1)
+
+
+def range_of(node: Node, ranges: dict[int, Range]) -> Range | None:
+    """What an op can yield if its type holds it, given its operands' ranges; None: unknown."""
     op = node.op
     if op in ("argmax", "argmin"):
         return 0, _extent(node) - 1
@@ -122,13 +132,15 @@ def _range_of(node: Node, ranges: dict[int, Range]) -> Range | None:
     values = (
         node.inputs[1:] if op == "select" else node.inputs[:1] if op == "gather" else node.inputs
     )
-    if op in ("max", "min"):  # one bounded side bounds the result
+    if op in ("max", "min", "and"):  # one bounded side bounds the result
         ranges = {v.id: _of_dtype(v) for v in values if is_integer(v.dtype)} | ranges
     known = [ranges[v.id] for v in values if v.id in ranges]
     if len(known) != len(values):
         return None
     if op in _ARITHMETIC:
         return _ARITHMETIC[op](known[0], known[1])
+    if op in ("and", "or", "xor", "shr"):
+        return _of_bits(op, known[0], known[1])
     if op == "div" and known[1][0] > 0:
         largest = max(abs(known[0][0]), abs(known[0][1]))
         return (-largest if known[0][0] < 0 else 0), largest
@@ -147,7 +159,7 @@ def _range_of(node: Node, ranges: dict[int, Range]) -> Range | None:
     if op in _MOVES or op == "topk" or (op == "reduce" and node.attrs["kind"] in ("max", "min")):
         return known[0]
     if op == "cast":
-        return known[0] if is_integer(node.output.dtype) and _fits(known[0], node.output) else None
+        return known[0] if is_integer(node.output.dtype) and fits(known[0], node.output) else None
     if op == "cumsum" or (op == "reduce" and node.attrs["kind"] == "sum"):
         count = max(1, node.inputs[0].size // max(1, _kept(node)))
         return count * min(0, known[0][0]), count * max(0, known[0][1])
@@ -159,7 +171,7 @@ def _kept(node: Node) -> int:
     return node.output.size if node.op == "reduce" else node.inputs[0].size // max(1, _extent(node))
 
 
-def _fits(found: Range, value: Value) -> bool:
+def fits(found: Range, value: Value) -> bool:
     bounds = np.iinfo(value.dtype)
     return bool(bounds.min <= found[0] and found[1] <= bounds.max)
 

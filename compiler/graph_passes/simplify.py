@@ -15,6 +15,7 @@ from compiler.graph_passes.integer_products import integer_products
 from compiler.graph_passes.narrow_integers import narrow_integers
 from compiler.graph_passes.rewriting import RuleSet, merged, rewrite
 from compiler.graph_passes.split_products import split_products
+from compiler.graph_passes.wrap_integers import wrap_integers
 
 MOST_ROUNDS = 8  # a walk normalises nearly everything; the rest is a guard against a loop
 
@@ -43,6 +44,7 @@ SIMPLIFICATIONS: tuple[GraphPass, ...] = (
     GraphPass("split-products", split_products),
     GraphPass("narrow-integers", narrow_integers),
     GraphPass("integer-products", integer_products),
+    GraphPass("wrap-integers", wrap_integers),
 )
 
 
