@@ -134,9 +134,16 @@ class GraphBuilder:
     ) -> tuple[Value, ...]:
         """Apply an op; `dtypes` overrides the storage dtypes of its float results."""
         full = complete_attrs(op, attrs)
-        types = CORE_OPS[op].infer([v.type for v in operands], full)
-        if dtypes is not None:
-            types = tuple(replace(t, dtype=d) for t, d in zip(types, dtypes, strict=True))
+        return self.emit_typed(op, operands, full, result_types(op, operands, full, dtypes))
+
+    def emit_typed(
+        self,
+        op: str,
+        operands: Sequence[Value],
+        full: Mapping[str, Attr],
+        types: tuple[TensorType, ...],
+    ) -> tuple[Value, ...]:
+        """Apply an op whose attributes are complete and whose `result_types` are known."""
         folded = self._fold(op, operands, full, types)
         if folded is not None:
             return folded
@@ -238,6 +245,21 @@ def _unique(name: str, used: set[str], counts: dict[str, int]) -> str:
         candidate = f"{name}.{counts[name]}"
     used.add(candidate)
     return candidate
+
+
+def result_types(
+    op: str,
+    operands: Sequence[Value],
+    full: Mapping[str, Attr],
+    dtypes: Sequence[DType] | None = None,
+) -> tuple[TensorType, ...]:
+    """The types that inference gives, `dtypes` in place of those of float results."""
+    types = tuple(CORE_OPS[op].infer([v.type for v in operands], full))
+    if dtypes is None:
+        return types
+    return tuple(
+        t if t.dtype == d else replace(t, dtype=d) for t, d in zip(types, dtypes, strict=True)
+    )
 
 
 def complete_attrs(op: str, attrs: Mapping[str, Attr]) -> dict[str, Attr]:

@@ -11,13 +11,13 @@ Laws    a rule returns a value of the same shape, equal for every input (floats:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from compiler.errors import VerifyError
-from compiler.graph.builder import GraphBuilder, complete_attrs
+from compiler.graph.builder import GraphBuilder, complete_attrs, result_types
 from compiler.graph.graph import Array, Attr, DType, Graph, Node, Source, Value, is_float
 from compiler.graph.ops import CORE_OPS
 
@@ -155,9 +155,7 @@ class Rewriter:
     ) -> tuple[Value, ...]:
         """The results of an op after rules; `dtypes` are its results' storage dtypes."""
         full = complete_attrs(op, attrs)
-        types = CORE_OPS[op].infer([v.type for v in operands], full)
-        if dtypes is not None:
-            types = tuple(replace(t, dtype=d) for t, d in zip(types, dtypes, strict=True))
+        types = result_types(op, operands, full, dtypes)
         match = Match(op, tuple(operands), full, self)
         self.depth += 1
         if self.depth > _DEEPEST:
@@ -170,7 +168,7 @@ class Rewriter:
                         return (self._as(found, types[0].shape, types[0].dtype, rule),)
         finally:
             self.depth -= 1
-        return self.b.emit_all(op, operands, full, [t.dtype for t in types])
+        return self.b.emit_typed(op, operands, full, types)
 
     def _as(self, value: Value, shape: tuple[int, ...], dtype: DType, rule: Rule) -> Value:
         name = getattr(rule, "__name__", "rule")
