@@ -164,6 +164,10 @@ def _reduce_free(
     scale: float,
 ) -> View:
     shape = tuple(1 if d in axes else e for d, e in enumerate(view.shape))
+    if len(_reduced(view, axes)) > REDUCED_DIMS:
+        packed = _like(lo, view, view.shape, view.dtype, f"{name}/packed")
+        lo.copy(packed, view)
+        view = packed
     store = dtype if not across and scale == 1.0 else DType.FP32
     out = _like(lo, view, shape, store, f"{name}/reduced")
     reduce_views(lo, out, view, axes, op)
@@ -191,6 +195,12 @@ def reduce_views(
         _reduce_region(lo, sliced(out, box), sliced(src, wide), axes, op, most)
 
 
+def _reduced(view: View, axes: list[int]) -> list[Loop]:
+    """The loops over what is reduced, each as long as strides allow."""
+    factors = [f for d in axes for f in view.factors[d] if f.extent > 1]
+    return _join([Loop(f.extent, (f.stride,)) for f in factors])
+
+
 def _reduce_region(
     lo: Lowering, out: View, src: View, axes: list[int], op: AluOp, most: int
 ) -> None:
@@ -205,9 +215,7 @@ def _reduce_region(
     free = [Loop(a.extent, a.strides) for a in kept if not any(a.parts)]
     free.sort(key=lambda a: -abs(a.strides[1]))
     free = _join(free)
-    reduced = _join(
-        [Loop(f.extent, (f.stride,)) for d in axes for f in src.factors[d] if f.extent > 1]
-    ) or [Loop(1, (0,))]
+    reduced = _reduced(src, axes) or [Loop(1, (0,))]
     if len(reduced) > REDUCED_DIMS:
         raise Mismatch(1, "more than three reduced dimensions")
     size = math.prod(r.extent for r in reduced)

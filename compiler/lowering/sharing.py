@@ -133,7 +133,9 @@ def _in_front(value: Value, producers: dict[int, Node]) -> Node | None:
     node = producers.get(value.id)
     while node is not None and is_elementwise(node):
         node = producers.get(node.inputs[0].id)
-    return node if node is not None and node.op in ("conv", "gather") else None
+    if node is None or node.op not in ("conv", "gather"):
+        return None
+    return node if min(node.inputs[0].rank, node.output.rank) > 1 else None
 
 
 def _behind(value: Value, readers: dict[int, list[Node]]) -> list[Node | None]:
