@@ -43,7 +43,7 @@ def lower_reduce(lo: Lowering, node: Node) -> None:
     """y = kind of x over axes."""
     value, out, kind = node.inputs[0], node.output, text(node, "kind")
     axes = integers(node, "axes")
-    view = lo.views[value.id]
+    view = replace(lo.views[value.id], replicated=False)  # one partition will do
     if not _engines_reach(view):
         view = lo.view(value, _other_layout(value, axes))
     tall = _tall(view, axes)
