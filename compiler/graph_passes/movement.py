@@ -86,6 +86,37 @@ def rows_in_any_shape(m: Match) -> Value | None:
     return m.reshape(made, (*m[0].shape[:-1], made.shape[-1]))
 
 
+FEW_CHANNELS = 16
+"""Up to so many, a convolution over patches fills the array's rows better as a product."""
+
+
+@rule_for(RULES, "conv")
+def patches(m: Match) -> Value | None:
+    """conv(x, w) = the patches of x, a row each, times w, where windows neither overlap nor skip"""
+    x, w = m.inputs
+    kernel = tuple(w.shape[2:])
+    plain = m.attrs["groups"] == 1 and not any(a or b for a, b in m.attrs["pads"])
+    whole = all(e % k == 0 for e, k in zip(x.shape[2:], kernel, strict=True))
+    if m.array(w) is None or x.rank != 4 or x.shape[1] > FEW_CHANNELS or not plain or not whole:
+        return None
+    if tuple(m.attrs["strides"]) != kernel or any(d != 1 for d in m.attrs["dilations"]):
+        return None
+    (n, c, height, width), (kh, kw), outputs = x.shape, kernel, w.shape[0]
+    if kh * kw * c < LEAST_ROWS or kw < 2:
+        return None
+    rows, columns = height // kh, width // kw
+    cells = m.reshape(x, (n, c, rows, kh, columns, kw))
+    cells = m.emit("transpose", cells, perm=(0, 2, 4, 1, 3, 5))
+    lines = m.reshape(cells, (n, rows * columns, c * kh * kw))
+    weights = m.emit("transpose", m.reshape(w, (outputs, c * kh * kw)), perm=(1, 0))
+    made = m.emit("transpose", m.emit("matmul", lines, weights), perm=(0, 2, 1))
+    return m.reshape(made, (n, outputs, rows, columns))
+
+
+LEAST_ROWS = 32
+"""Of the array; a product of fewer is no better than taps."""
+
+
 @rule_for(RULES, "broadcast_to")
 def merge_broadcasts(m: Match) -> Value | None:
     """broadcast(x, its shape) = x;  broadcast(broadcast(x)) = broadcast(x)"""

@@ -41,6 +41,7 @@ class _SinkCasts:
             self.wanted.setdefault(key[0], []).append((key, cast))
         self.converted: dict[tuple[int, DType], Value] = {}
         self.new: dict[int, Value] = {}
+        self.raw: dict[int, tuple[Value, Node]] = {}  # a cast input that has moved, not yet cast
 
     def run(self) -> Graph:
         graph, b = self.graph, self.b
@@ -57,6 +58,10 @@ class _SinkCasts:
 
     def _node(self, node: Node) -> None:
         dtypes = [v.dtype for v in node.outputs]
+        moved = self._moved_input(node)
+        if moved is not None:
+            self.new[node.output.id] = moved
+            return
         cast = self.of_input.get(node.inputs[0].id) if node.op == "slice" else None
         if cast is not None:
             part = self.b.emit_all("slice", [self.new[cast.inputs[0].id]], node.attrs)
@@ -85,6 +90,22 @@ class _SinkCasts:
             return
         for v in node.inputs:
             self._sources(cast, v)
+
+    def _moved_input(self, node: Node) -> Value | None:
+        """A reshape or transposition that alone reads a cast input: the cast goes behind it."""
+        if node.op not in ("reshape", "transpose") or len(self.readers[node.inputs[0].id]) != 1:
+            return None
+        source = node.inputs[0]
+        if source.id in self.of_input:
+            cast = self.of_input[source.id]
+            value = self.new[cast.inputs[0].id]
+        elif source.id in self.raw:
+            value, cast = self.raw[source.id]
+        else:
+            return None
+        part = self.b.emit_all(node.op, [value], node.attrs)[0]
+        self.raw[node.output.id] = (part, cast)
+        return self.b.emit_all("cast", [part], cast.attrs, [node.output.dtype])[0]
 
     def _converted(self, cast: Node, value: Value) -> Value:
         """`value` as the cast makes it, converted before the movements that made it."""

@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from compiler.graph.attrs import integer, integers, pairs
+from compiler.graph.attrs import flag, integer, integers, pairs
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph, Node, Value
 from compiler.graph.ops import CORE_OPS, Family
@@ -31,7 +31,7 @@ from compiler.graph_passes.by_image import (
     images_of,
     least_between,
 )
-from compiler.lowering.groups import never_whole
+from compiler.lowering.groups import group, never_whole
 
 ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
 VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
@@ -63,7 +63,8 @@ def profile(graph: Graph, bytes_of: Bytes) -> list[int]:
         for v in node.inputs:
             last[v.id] = max(last.get(v.id, -1), i)
     for node in reversed(graph.nodes):  # operands stay until what they are fused into is made
-        for end in [last[v.id] for v in node.outputs if v.id in fused and v.id in last]:
+        seen = {v.id for v in node.outputs if v.id in fused or node.op in VIEWS}  # or seen through
+        for end in [last[v] for v in seen if v in last]:
             for v in node.inputs:
                 last[v.id] = max(last[v.id], end)
     live = {v.id: bytes_of(v) for v in graph.inputs}
@@ -89,7 +90,9 @@ def find_region(
         last = first = over.pop()
         while over and over[-1] >= first - 1:
             first = over.pop()
-        if images_of(graph, first, last) > 1:
+        first, last = _whole_groups(graph, first, last, end)
+        over = [i for i in over if i < first]
+        if images_of(graph, first, last) > 1 and not _has_product(graph, first, last):
             small = SMALL * budget_bytes
             while (
                 over
@@ -105,9 +108,42 @@ def find_region(
     return None
 
 
+def _has_product(graph: Graph, first: int, last: int) -> bool:
+    """Whether rows of vectors are multiplied in the span: not an image, and whole groups count."""
+    return any(node.op == "matmul" for node in graph.nodes[first : last + 1])
+
+
+def _whole_groups(graph: Graph, first: int, last: int, end: int) -> tuple[int, int]:
+    """The span with the rest of every product that it cuts: what is fused has no border inside."""
+    at = {id(n): i for i, n in enumerate(graph.nodes)}
+    spans = [
+        (min(places), max(places))
+        for members in group(graph)
+        if members.anchor.op == "matmul"
+        for places in [[at[id(n)] for n in members.nodes]]
+    ]
+    for a, z in spans:
+        if a <= last and z >= first and z < end:
+            first, last = min(first, a), max(last, z)
+    return first, _to_the_reader(graph, last, end, dict(spans))
+
+
+def _to_the_reader(graph: Graph, last: int, end: int, spans: Mapping[int, int]) -> int:
+    """Further, through transposes and reshapes of a product, to the product that reads them."""
+    at = last
+    while at + 1 < end and graph.nodes[at + 1].op in ("transpose", "reshape"):
+        if graph.nodes[at + 1].inputs[0] is not graph.nodes[at].output:
+            return last
+        at += 1
+    reads = at > last and at + 1 < end and graph.nodes[at].output in graph.nodes[at + 1].inputs
+    return spans[at + 1] if reads and at + 1 in spans else last
+
+
 def _widened(graph: Graph, region: Region, small_bytes: int, bytes_of: Bytes, end: int) -> Region:
     """The region with neighbours taken in as long as what crosses its border is large."""
     first, last, dims = region.first, region.last, region.dims
+    if _has_product(graph, first, last):
+        small_bytes = 0  # weights are read again in every strip: as few borders as can be
     while first > 0 and any(bytes_of(v) > small_bytes for v in graph.nodes[first].inputs):
         wider = _dims(graph, first - 1, last)
         if not wider:
@@ -146,7 +182,7 @@ def stripe_everywhere(
 
 def _dims(graph: Graph, first: int, last: int) -> dict[int, int]:
     """The striped dimension of each value of a span, or nothing where one has none."""
-    dims: dict[int, int] = {}
+    dims = _Dims(_first_rows if _has_product(graph, first, last) else _spatial)
     for node in graph.nodes[first : last + 1]:
         if len(node.outputs) != 1:
             return {}
@@ -157,7 +193,7 @@ def _dims(graph: Graph, first: int, last: int) -> dict[int, int]:
     return dims
 
 
-def _output_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | None:
+def _output_dim(graph: Graph, node: Node, dims: _Dims) -> int | None:
     """The striped dimension of a node's result; sets that of operands from outside."""
     family = CORE_OPS[node.op].family
     if node.op in ("conv", "reduce_window"):
@@ -172,15 +208,18 @@ def _output_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | None:
         return 2 if dims.setdefault(x.id, 2) == 2 else None
     if node.op == "transpose":
         perm = integers(node, "perm")
-        return perm.index(dims.setdefault(node.inputs[0].id, _default(node.inputs[0])))
+        return perm.index(dims.of(node.inputs[0]))
     if node.op == "reshape":
-        return _reshaped_dim(node, dims.setdefault(node.inputs[0].id, _default(node.inputs[0])))
+        return _reshaped_dim(node, dims.of(node.inputs[0]))
     if family in ELEMENTWISE:
         return _elementwise_dim(graph, node, dims)
+    if node.op == "matmul":
+        return _product_dim(graph, node, dims)
+    if node.op == "reduce" and flag(node, "keepdims"):
+        dim = dims.of(node.inputs[0])
+        return dim if dim not in integers(node, "axes") else None
     if node.op == "concat":
-        found = {
-            dims.setdefault(v.id, _default(v)) for v in node.inputs if not graph.is_constant(v)
-        }
+        found = {dims.of(v) for v in node.inputs if not graph.is_constant(v)}
         dim = found.pop()
         return (
             None
@@ -192,17 +231,47 @@ def _output_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | None:
     return None
 
 
-def _default(value: Value) -> int:
+def _spatial(value: Value) -> int:
+    """Rows of an image."""
     return 2 if len(value.shape) >= 3 else 0
 
 
-def _elementwise_dim(graph: Graph, node: Node, dims: dict[int, int]) -> int | None:
+def _first_rows(value: Value) -> int:
+    """Of rows of vectors the outermost dimension that can be parted."""
+    return next((d for d, e in enumerate(value.shape[:-1]) if e > 1), 0)
+
+
+def _product_dim(graph: Graph, node: Node, dims: _Dims) -> int | None:
+    """Rows of a product with weights, or a dimension of the batch of two computed operands."""
+    x, w = node.inputs
+    if graph.is_constant(x):
+        return None
+    if graph.is_constant(w):
+        rows = len(w.shape) == 2 and not flag(node, "transpose_a")
+        return dims.of(x) if rows and dims.of(x) < len(x.shape) - 1 else None
+    batch = dims.of(x) == dims.of(w) < len(x.shape) - 2 and len(x.shape) == len(w.shape)
+    return dims.of(x) if batch and x.shape[dims.of(x)] == w.shape[dims.of(w)] else None
+
+
+class _Dims(dict[int, int]):
+    """Value id -> striped dimension; `of` says which one where nothing else does."""
+
+    def __init__(self, default: Callable[[Value], int]) -> None:
+        super().__init__()
+        self.default = default
+
+    def of(self, value: Value) -> int:
+        """The value's dimension, chosen now if it had none."""
+        return self.setdefault(value.id, self.default(value))
+
+
+def _elementwise_dim(graph: Graph, node: Node, dims: _Dims) -> int | None:
     out = node.output.shape
     if not out:
         return None
     full = [v for v in node.inputs if not graph.is_constant(v) and v.shape == out]
     known = [dims[v.id] for v in full if v.id in dims]
-    dim = known[0] if known else _default(node.output)
+    dim = known[0] if known else dims.default(node.output)
     for v in node.inputs:
         shift = len(out) - len(v.shape)
         if graph.is_constant(v):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.graph.attrs import integer, pairs
+from compiler.graph.attrs import integer, integers, pairs
 from compiler.graph.graph import Graph, Node, Value
 from compiler.knobs import Knobs
 from compiler.lowering.attention import lower_attention
@@ -127,12 +127,14 @@ def lower(
         lo.images = {v: image for v, image in found if image.value.id not in taken}
     loaded = {id(n) for image in lo.images.values() for n in image.skipped}
     readers = graph.consumers()
+    moved = _moved_inputs(graph, readers, over)
+    loaded |= {id(n) for chain in moved.values() for n in chain}
     outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
     lo.parts = parts = _parts(graph) if resident else {}
     _keep_outside(lo, outputs, readers)
     given = [v.id for v in graph.inputs if v.name in over.received]
     lo.parts = {i: parts[i] for i in given if i in parts}  # pieces are loaded where they are joined
-    inputs = {v.name: _load_input(lo, v, readers.get(v.id, []), over) for v in graph.inputs}
+    inputs = {v.name: _load_input(lo, v, readers, over, moved.get(v.id, [])) for v in graph.inputs}
     lo.parts = parts
     if resident:
         _store_in_pieces(lo, outputs, readers, over.free)
@@ -212,13 +214,62 @@ def _halos(graph: Graph) -> tuple[dict[int, Halo], dict[int, float]]:
     return halos, fills
 
 
-def _load_input(lo: Lowering, value: Value, readers: list[Node], over: HandOver) -> Buffer:
-    """The DRAM buffer of an input. Where only slices are read, each is loaded when it is needed."""
+def _moved_inputs(
+    graph: Graph, readers: dict[int, list[Node]], over: HandOver
+) -> dict[int, list[Node]]:
+    """Input id -> the reshapes and transposes that it is only read through, one after another."""
+    kept = {v.id for v in graph.outputs}
+    found = {}
+    for v in graph.inputs:
+        chain: list[Node] = []
+        value = v
+        while value.id not in kept and len(readers.get(value.id, [])) == 1:
+            node = readers[value.id][0]
+            if node.op not in ("reshape", "transpose"):
+                break
+            chain.append(node)
+            value = node.output
+        if chain and v.name not in over.received:
+            found[v.id] = chain
+    return found
+
+
+def _through(view: View, chain: list[Node]) -> View | None:
+    """A tensor in DRAM after reshapes and transposes; None where a dimension has many factors."""
+    for node in chain:
+        moved = (
+            view.permute(integers(node, "perm"))
+            if node.op == "transpose"
+            else view.reshape(node.output.shape)
+        )
+        if moved is None:
+            return None
+        view = moved
+    return view
+
+
+def _load_input(
+    lo: Lowering,
+    value: Value,
+    read: dict[int, list[Node]],
+    over: HandOver,
+    chain: list[Node],
+) -> Buffer:
+    """The DRAM buffer of an input. Where only slices are read, each is loaded when it is needed.
+
+    What moves it first (`chain`) is left to the load: nothing has a fixed place in DRAM.
+    """
     dtype = device_dtype(value.dtype)
     size = max(1, math.prod(value.shape)) * dtype.size_bytes
     home = lo.kernel.dram(value.name, size, BufferKind.INPUT, dtype, value.shape)
     lo.kernel.set_layer(value.name)
     shape = value.shape or (1,)
+    readers = read.get(value.id, [])
+    if chain:
+        view = _through(dense(home, dtype, shape), chain)
+        assert view is not None, "a dense tensor takes any order of its elements"
+        _load(lo, chain[-1].output, view, read.get(chain[-1].output.id, []))
+        return home
     if any(image.value.id == value.id for image in lo.images.values()):
         lo.outside[value.id] = dense(home, dtype, shape)
         return home
@@ -229,10 +280,8 @@ def _load_input(lo: Lowering, value: Value, readers: list[Node], over: HandOver)
         receive(lo, value, handed, home)
     elif readers and all(r.op == "slice" for r in readers) and len(readers) > 1:
         lo.outside[value.id] = dense(home, dtype, shape)
-    elif value.shape and reads_in_pieces(readers, value) and math.prod(value.shape) > STAGED:
-        lo.streamed[value.id] = dense(home, dtype, shape)
     elif value.shape:
-        lo.dma(lo.produce(value, best(lo.wanted, value)), dense(home, dtype, shape))
+        _load(lo, value, dense(home, dtype, shape), readers)
     else:
         view = lo.allocate(shape, dtype, Spec(0, 1), value.name)
         lo.dma(view, dense(home, dtype, shape))
@@ -240,6 +289,14 @@ def _load_input(lo: Lowering, value: Value, readers: list[Node], over: HandOver)
         assert shaped is not None, "a scalar is a tensor of one element"
         lo.views[value.id] = shaped
     return home
+
+
+def _load(lo: Lowering, value: Value, home: View, readers: list[Node]) -> None:
+    """A value from DRAM, whole or piece by piece as it is read."""
+    if reads_in_pieces(readers, value) and math.prod(value.shape) > STAGED:
+        lo.streamed[value.id] = home
+    else:
+        lo.dma(lo.produce(value, best(lo.wanted, value)), home)
 
 
 def _output_home(lo: Lowering, value: Value) -> Buffer:

@@ -246,6 +246,21 @@ def row_major_stage(lo: Moving, chip: View, home: View) -> View | None:
     if chip.shape[inner] * chip.dtype.size_bytes <= SHORT_RUN_BYTES:
         return None
     dim = max((d for d in wide if d != inner), key=lambda d: min(chip.shape[d], PARTITIONS))
-    if chip.shape[dim] < BANK:
+    block = _block_of(home, dim)
+    if block < BANK:
         return None
-    return lo.allocate(chip.shape, chip.dtype, Spec.of(chip.shape, dim), "staged rows")
+    return lo.allocate(chip.shape, chip.dtype, Spec(dim, block), "staged rows")
+
+
+def _block_of(home: View, dim: int) -> int:
+    """The most partitions on which a transfer can put a dimension that lies so in DRAM."""
+    factors = [f for f in home.factors[dim] if f.extent > 1]
+    if len(factors) == 1:
+        return min(home.shape[dim], PARTITIONS)
+    block = 1
+    for f in reversed(factors):
+        if block * f.extent > PARTITIONS:
+            most = PARTITIONS // block
+            return block * max(n for n in range(1, most + 1) if f.extent % n == 0)
+        block *= f.extent
+    return block

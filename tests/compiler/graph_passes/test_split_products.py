@@ -69,3 +69,17 @@ def test_a_large_output_is_stored_tile_by_tile() -> None:
     b.output(b.emit("add", b.emit("matmul", x, w), bias), "y")
     inputs = {"x": rng.standard_normal((1, 130, 64)).astype(np.float32)}
     assert error_on_device(b.finish(), inputs) < 1e-5
+
+
+def test_a_convolution_over_patches_is_a_product() -> None:
+    rng = np.random.default_rng(0)
+    b = GraphBuilder("patches")
+    x = b.input("x", (2, 3, 64, 48), FP32)
+    w = b.constant(rng.standard_normal((40, 3, 16, 16)).astype(np.float32) / 28)
+    y = b.emit("conv", x, w, strides=(16, 16), pads=((0, 0), (0, 0)), dilations=(1, 1), groups=1)
+    b.output(b.emit("relu", y), "y")
+    graph = b.finish()
+    assert [n.op for n in simplify(graph).nodes].count("matmul") == 1
+    inputs = {"x": rng.standard_normal((2, 3, 64, 48)).astype(np.float32)}
+    assert error_on_device(graph, inputs) < 1e-5
+    assert error_on_device(graph, inputs, auto_cast="all") < 2e-2

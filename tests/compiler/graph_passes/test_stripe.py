@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from compiler.graph.builder import GraphBuilder
 from compiler.graph.evaluate import evaluate
-from compiler.graph.graph import Value
+from compiler.graph.graph import FP32, Value
 from compiler.graph.verify import verify
 from compiler.graph_passes import simplify
 from compiler.graph_passes.stripe import stripe_everywhere
@@ -41,3 +42,22 @@ def test_a_striped_graph_means_the_same(part: int) -> None:
             wrong.append(seed)
     assert not wrong
     assert striped >= 5, "some graphs have something to cut"
+
+
+def test_rows_of_products_are_striped_without_a_border_between() -> None:
+    rng = np.random.default_rng(0)
+    b = GraphBuilder("perceptron")
+    x = b.input("x", (4, 6, 16), FP32)
+    up = b.constant(rng.standard_normal((16, 64)).astype(np.float32))
+    down = b.constant(rng.standard_normal((64, 16)).astype(np.float32))
+    hidden = b.emit("gelu", b.emit("matmul", x, up))
+    b.output(b.emit("add", b.emit("matmul", hidden, down), x), "y")
+    graph = b.finish()
+    cut = stripe_everywhere(graph, 130, lambda g: lambda v: v.size // 16, 2)
+    assert cut is not None
+    assert [n.op for n in cut.nodes].count("matmul") == 4
+    assert [n.op for n in cut.nodes].count("concat") == 1
+    arrays = {"x": rng.standard_normal((4, 6, 16)).astype(np.float32)}
+    np.testing.assert_allclose(
+        evaluate(cut, arrays)["y"], evaluate(graph, arrays)["y"], rtol=1e-5, atol=1e-5
+    )
