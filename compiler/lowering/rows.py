@@ -23,9 +23,14 @@ def row_spec(shape: tuple[int, ...], axis: int) -> Spec | None:
 
 
 def free_along(lo: Lowering, value: Value, axis: int) -> View:
-    """The value with `axis` along the free dimension."""
+    """The value with `axis` along the free dimension, in steps of one length."""
     spec = row_spec(value.shape, axis)
-    return lo.on_one_partition(value) if spec is None else lo.view(value, spec)
+    view = lo.on_one_partition(value) if spec is None else lo.view(value, spec)
+    if sum(f.extent > 1 for f in view.factors[axis]) < 2:
+        return view
+    packed = empty_along(lo, value.shape, axis, view.dtype, f"{value.name}/packed")
+    lo.copy(packed, view)
+    return packed
 
 
 def empty_along(lo: Lowering, shape: tuple[int, ...], axis: int, dtype: DType, name: str) -> View:

@@ -32,6 +32,7 @@ NOISE = 1e-6  # of the largest magnitude, at each inexact node
 ACCEPTED = 5e-5  # of the range: the error that a model may make of it
 LARGEST = 1e4  # magnitude of any floating-point value
 MOST_ELEMENTS = 6000
+EXACT = 2**24  # of any 32-bit integer: the device computes with those in FP32
 
 
 class Unsuitable(Exception):
@@ -218,9 +219,16 @@ class Draft:
                 noisy = (noisy + spread).astype(array.dtype)
             if float(np.abs(noisy - array).max()) > ACCEPTED * scale_of(array):
                 raise Unsuitable
-        elif not np.array_equal(array, noisy):
+        elif not np.array_equal(array, noisy) or _magnitude(array) > EXACT:
             raise Unsuitable
         return Value(name, array, noisy, exact, made=True)
+
+
+def _magnitude(array: Array) -> int:
+    """The largest magnitude of 32- and 64-bit integers; 0 of other types."""
+    if array.dtype.kind not in "iu" or array.itemsize < 4:
+        return 0
+    return max(abs(int(array.min())), abs(int(array.max())))
 
 
 def scale_of(array: Array) -> float:
@@ -242,7 +250,7 @@ def evaluate(node: onnx.NodeProto, opset: int, feeds: Mapping[str, Array]) -> li
         [helper.make_empty_tensor_value_info(name) for name in node.output],
     )  # fmt: skip
     model = whole(graph, opset)
-    if not node.domain and not onnx.defs.has(node.op_type, opset, ""):
+    if not node.domain and not _is_current(node.op_type, opset):
         raise Unsuitable(f"there is no {node.op_type} in opset {opset}")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -282,3 +290,7 @@ def whole(graph: onnx.GraphProto, opset: int) -> onnx.ModelProto:
     if any(n.domain == "com.microsoft" for n in graph.node):
         imports.append(helper.make_opsetid("com.microsoft", 1))
     return helper.make_model(graph, opset_imports=imports, ir_version=8 if opset < 20 else 10)
+
+
+def _is_current(op: str, opset: int) -> bool:
+    return onnx.defs.has(op, opset, "") and not onnx.defs.get_schema(op, opset, "").deprecated

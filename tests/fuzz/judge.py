@@ -122,7 +122,7 @@ def _wrong(found: Any, value: Value) -> str:
     return "" if apart <= TOLERANCE * scale else f"{apart:.3g} of a range of {scale:.3g}"
 
 
-def minimal(model: Model, target: str, trials: int = 60) -> Model:
+def minimal(model: Model, target: str, trials: int = 100) -> Model:
     """A small part of the model that still fails: fewer outputs, then nodes turned to inputs."""
     for output in model.outputs if len(model.outputs) > 1 else ():
         alone = _needed(model.steps, (output,), model.opset)
@@ -141,6 +141,9 @@ def minimal(model: Model, target: str, trials: int = 60) -> Model:
 
 
 def _smaller(model: Model) -> Iterator[Model]:
+    for output in model.outputs if len(model.outputs) > 1 else ():
+        rest = tuple(v for v in model.outputs if v is not output)
+        yield _needed(model.steps, rest, model.opset)
     for step in reversed(model.steps[:-1]):  # cut at a node: its results become inputs
         rest = tuple(s for s in model.steps if s is not step)
         yield _needed(rest, model.outputs, model.opset)
