@@ -107,7 +107,7 @@ class PackedImage:
         count = max(1, min(BANDS * self.finer, whole * self.finer // (4 * RUN_BYTES)))
         share = -(-rows // (4 * count)) * 4
         most = PARTITIONS // (self.sh * self.c)
-        for first in range(0, rows, share):
+        for first in range(0, rows, max(1, share)):
             here = min(share, rows - first)
             wanted = here * self.block.width * self.dtype.size_bytes // RUN_BYTES
             groups = max(1, min(most, wanted, here))

@@ -134,7 +134,8 @@ class View:
                     made.extend(self.factors[big[0]] if shape[j] > 1 else () for j in new)
                     continue
                 return None
-            split = _split([f for i in old for f in self.factors[i]], [shape[j] for j in new])
+            runs = _joined(tuple(f for i in old for f in self.factors[i] if f.extent > 1))
+            split = _split(list(runs), [shape[j] for j in new])
             if split is None:
                 return None
             made.extend(_joined(fs) for fs in split)
