@@ -44,6 +44,7 @@ from compiler.tiles.view import View
 from isa.hardware import Hardware
 from isa.kernel import Buffer, Kernel, VirtualProgram
 from isa.kernel.descriptors import share_out
+from isa.memory import Memory
 from isa.program import BufferKind
 
 VIEWS: dict[str, Callable[[Lowering, Node], None]] = {
@@ -127,7 +128,7 @@ def lower(
         lo.images = {v: image for v, image in found if image.value.id not in taken}
     loaded = {id(n) for image in lo.images.values() for n in image.skipped}
     readers = graph.consumers()
-    moved = _moved_inputs(graph, readers, over)
+    moved = _moved_inputs(graph, readers, over, wanted)
     loaded |= {id(n) for chain in moved.values() for n in chain}
     outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
     lo.parts = parts = _parts(graph) if resident else {}
@@ -215,9 +216,12 @@ def _halos(graph: Graph) -> tuple[dict[int, Halo], dict[int, float]]:
 
 
 def _moved_inputs(
-    graph: Graph, readers: dict[int, list[Node]], over: HandOver
+    graph: Graph, readers: dict[int, list[Node]], over: HandOver, wanted: Wishes
 ) -> dict[int, list[Node]]:
-    """Input id -> the reshapes and transposes that it is only read through, one after another."""
+    """Input id -> the reshapes and transposes that it is only read through, one after another.
+
+    As many as leave a tensor in DRAM that can be cut as its layout has it.
+    """
     kept = {v.id for v in graph.outputs}
     found = {}
     for v in graph.inputs:
@@ -229,6 +233,8 @@ def _moved_inputs(
                 break
             chain.append(node)
             value = node.output
+        while chain and not _loads_so(v, chain, best(wanted, chain[-1].output)):
+            chain.pop()
         if chain and v.name not in over.received:
             found[v.id] = chain
     return found
@@ -246,6 +252,20 @@ def _through(view: View, chain: list[Node]) -> View | None:
             return None
         view = moved
     return view
+
+
+def _loads_so(value: Value, chain: list[Node], spec: Spec) -> bool:
+    """Whether what the chain makes of a tensor in DRAM is cut in whole blocks and a rest."""
+    somewhere = Buffer(-1, Memory.DRAM, 1, 0, value.name)
+    view = _through(dense(somewhere, device_dtype(value.dtype), value.shape or (1,)), chain)
+    if view is None:
+        return False
+    if not view.shape:
+        return True
+    extent = view.shape[spec.dim]
+    whole = extent - extent % spec.block
+    cuts = ((0, whole), (whole, extent - whole)) if 0 < whole < extent else ()
+    return all(view.slice(spec.dim, *cut) is not None for cut in cuts)
 
 
 def _load_input(

@@ -265,6 +265,8 @@ def resize(d: Draft, op: str) -> None:
     mode = d.one_of(("nearest", "linear", "cubic"))
     factors = [1, 1, d.one_of((1, 2, 3, 0.5)), d.one_of((1, 2, 3, 0.5))]
     where = d.one_of(("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"))
+    if any(n * f % 1 for n, f in zip(a.shape, factors, strict=True)):
+        where = "half_pixel"  # onnxruntime rounds the length that the others divide by
     rounding = {}
     if mode == "nearest":
         rounding = {"nearest_mode": d.one_of(("floor", "ceil", "round_prefer_floor"))}
