@@ -75,7 +75,8 @@ def _rows(names: list[str], options: argparse.Namespace) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for name in names:
         request = Request(name, options.target, "all", tuple(options.without), options.check)
-        rows[name] = known[name] if name in known else measured(request)
+        kept = known.get(name, {"refused": "FAULT"})
+        rows[name] = measured(request) if kept.get("refused") == "FAULT" else kept
         known[name] = rows[name]
         if keep:
             keep.write_text(json.dumps(known, indent=1), encoding="utf-8")
