@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +22,8 @@ from compiler.graph.graph import Graph
 from compiler.graph.text import print_graph
 from compiler.knobs import Knobs
 from compiler.options import Options
+from isa.errors import SystolaError
+from isa.files import whole_file
 from isa.hardware import Hardware
 
 Ticks: TypeAlias = int | None
@@ -96,11 +97,12 @@ class Cache:
         text = json.dumps({"format": FORMAT, "start": start, "trials": trials}, indent=1)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, suffix=".part")
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
-            Path(name).replace(self.path)
-        except OSError:  # a full or read-only disk costs the memory, not the compilation
+            with whole_file(self.path) as file:
+                file.write(text.encode())
+        except (
+            OSError,
+            SystolaError,
+        ):  # a full or read-only disk costs the memory, not the compilation
             self.path = None
 
 

@@ -123,7 +123,7 @@ class _Partition:
 
     def _cut(self, probed: Probed) -> _Cut:
         sections = cut(probed.calls, probed.host)
-        found = borders(sections, probed.constants, probed.outputs)
+        found = borders(sections, {*probed.constants, *self._weights()}, probed.outputs)
         pairs = [(s, b) for s, b in zip(sections, found, strict=True) if not s.on_host]
         if len(pairs) == 1:
             return _Cut(probed, sections, found, [without_unread_inputs(probed.graph)])
@@ -131,6 +131,12 @@ class _Partition:
             section_graph(self.model, s.calls, b, probed.values, probed.constants) for s, b in pairs
         ]
         return _Cut(probed, sections, found, graphs)
+
+    def _weights(self) -> set[str]:
+        """The initializers; text, 4-bit and sparse ones are no arrays of ours."""
+        graph = self.model.proto.graph
+        sparse = {s.values.name for s in graph.sparse_initializer}
+        return {t.name for t in graph.initializer} | sparse
 
     def _too_small(self, made: _Cut) -> dict[str, str]:
         """Calls that go to the host for what their section is."""

@@ -31,6 +31,7 @@ LARGEST_TENSOR_BYTES = 1 << 40  # no target has a memory near this; a larger sha
 # What reading attributes and operands of the wrong kind or number raises, in an importer's plain
 # Python; a bug of ours is an AssertionError and is not among them.
 _MISFIT = (ValueError, TypeError, LookupError, ArithmeticError, StopIteration)
+_SEE_STANDARD = "compare the node with the operator's page of the ONNX standard"
 DEEPEST_NESTING = 32  # functions and subgraphs inside each other
 
 
@@ -132,12 +133,13 @@ class Importer:
                         f"the operands and attributes of {node.op_type} fit its definition",
                         found=f"{type(misfit).__name__}: {misfit}",
                         at=f"node {sources[0]}",
-                        hint="compare the node with the operator's page of the ONNX standard",
+                        hint=_SEE_STANDARD,
                     ) from misfit
                 except SystolaError as error:
                     error.at = error.at or f"node {sources[0]}" + (
                         f", inside it {node.op_type}" if callers else ""
                     )
+                    error.hint = error.hint or _SEE_STANDARD
                     raise
 
     def _import_node(
@@ -221,7 +223,10 @@ class Importer:
         self._enter(call.op_type)
         self.import_nodes(nodes, scope, inner, sources)
         self.depth -= 1
-        return [scope.values.get(name) for name in body.output[: len(call.proto.output)]]
+        made = list(body.output[: len(call.proto.output)])
+        if (call.proto.domain, call.op_type) in self.functions:
+            return [self._lookup(scope, name, f"function {call.op_type}") for name in made]
+        return [scope.values.get(name) for name in made]
 
     def _import_body(
         self,

@@ -7,6 +7,7 @@ model's folder, the graph may break ONNX's rules. Each has its own code.
 from __future__ import annotations
 
 import mmap
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def read_model(model: str | Path | bytes | onnx.ModelProto) -> Model:
     """Read and check a model.
 
     Raises:
-        MalformedError: unreadable (SYS-F001, F002), or against ONNX's rules (F003, F004).
+        MalformedError: unreadable (SYS-F001, F002), or against ONNX's rules (F003, F004, F016,
+            F017).
         UnsupportedError: an opset older than 7 or newer than the onnx package (F201, F202).
     """
     folder = Path(model).parent if isinstance(model, str | Path) else None
@@ -59,6 +61,7 @@ def read_model(model: str | Path | bytes | onnx.ModelProto) -> Model:
         elif found is not None:
             proto = _parse(data, _place(model))
     _check_names(proto.graph)
+    _check_unique(proto)
     opsets = {_domain(entry.domain): entry.version for entry in proto.opset_import}
     _check_opset(opsets)
     _check_rules(proto, kept, Path(model) if isinstance(model, str | Path) else None)
@@ -84,6 +87,7 @@ def _read(model: str | Path | bytes) -> memoryview:
     if isinstance(model, bytes):
         return memoryview(model)
     try:
+        _require_plain(Path(model))
         with Path(model).open("rb") as file:
             if file.seek(0, 2) == 0:
                 return memoryview(b"")
@@ -96,6 +100,13 @@ def _read(model: str | Path | bytes) -> memoryview:
             at=_place(model),
             hint="check the path and its permissions",
         ) from error
+
+
+def _require_plain(path: Path) -> None:
+    """Opening a pipe that nobody writes would wait for ever. Raises OSError."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(None, "it is a folder" if stat.S_ISDIR(mode) else "it is not a plain file")
 
 
 def _parse(data: bytes | memoryview, where: str) -> onnx.ModelProto:
@@ -135,6 +146,28 @@ def _check_names(graph: onnx.GraphProto) -> None:
             raise MalformedError(
                 "SYS-F014", "names are UTF-8 text", found=repr(name), hint="export the model again"
             )
+
+
+def _check_unique(proto: onnx.ModelProto) -> None:
+    """What onnx's checker lets pass: an operator set given twice, an output twice or none."""
+    domains = [_domain(entry.domain) for entry in proto.opset_import]
+    if len(set(domains)) != len(domains):
+        versions = ", ".join(f"{e.domain or 'ai.onnx'} {e.version}" for e in proto.opset_import)
+        raise MalformedError(
+            "SYS-F016",
+            "a model imports one version of an operator set",
+            found=versions,
+            hint="keep the version that the model was exported for",
+        )
+    outputs = [o.name for o in proto.graph.output]
+    if not outputs or len(set(outputs)) != len(outputs):
+        raise MalformedError(
+            "SYS-F017",
+            "a model has outputs, each under a name of its own",
+            found=", ".join(map(repr, outputs)) or "none",
+            at=f"graph {proto.graph.name!r}",
+            hint="name each output once when exporting",
+        )
 
 
 def _domain(domain: str) -> str:
@@ -209,5 +242,8 @@ def _check_rules(proto: onnx.ModelProto, kept: dict[int, memoryview], path: Path
         ) from error
     except (RuntimeError, ValueError, OSError, UnicodeDecodeError) as error:
         raise MalformedError(
-            "SYS-F004", "the model obeys ONNX's rules", found=str(error).splitlines()[0]
+            "SYS-F004",
+            "the model obeys ONNX's rules",
+            found=(str(error).splitlines() or [type(error).__name__])[0],
+            hint="onnx.checker.check_model(model) says the same; mend the exporter",
         ) from error

@@ -86,7 +86,10 @@ def _symbols(
         extents = declared[name]
         if any(int(e) < 0 for e in shape):
             raise UsageError(
-                "SYS-F104", "given extents are not negative", found=f"{name}={list(shape)}"
+                "SYS-F104",
+                "given extents are not negative",
+                found=f"{name}={list(shape)}",
+                hint="use --shape INPUT=1,3,224,224",
             )
         if extents is None:
             continue
@@ -107,6 +110,7 @@ def _symbols(
                     "a symbolic dimension has one extent",
                     found=f"{extent!r} is both {symbols[extent]} and {given}",
                     at=f"input {name!r}",
+                    hint="give the same extent to every input that shares it",
                 )
     return symbols
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,8 @@ from onnx import numpy_helper
 from compiler.errors import UnsupportedError
 from compiler.graph.graph import BOOL, Array, DType, is_float, is_integer
 from isa.errors import MalformedError
+
+_AGAIN = "export the model and its data again, and copy both whole"
 
 
 def dtype_of(element_type: int, where: str) -> DType:
@@ -44,7 +49,11 @@ def to_array(tensor: onnx.TensorProto, folder: Path | None) -> Array:
     dtype = dtype_of(tensor.data_type, where)
     if any(extent < 0 for extent in tensor.dims):
         raise MalformedError(
-            "SYS-F005", "extents are not negative", found=str(list(tensor.dims)), at=where
+            "SYS-F005",
+            "extents are not negative",
+            found=str(list(tensor.dims)),
+            at=where,
+            hint=_AGAIN,
         )
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         return _external(tensor, dtype, folder, where)
@@ -56,6 +65,7 @@ def to_array(tensor: onnx.TensorProto, folder: Path | None) -> Array:
             "a tensor holds as many bytes as its shape and type say",
             found=f"{str(error).splitlines()[0]} (dims {list(tensor.dims)}, {dtype})",
             at=where,
+            hint=_AGAIN,
         ) from error
 
 
@@ -71,6 +81,7 @@ def mapped_array(tensor: onnx.TensorProto, data: memoryview) -> Array:
             "a tensor holds as many bytes as its shape and type say",
             found=f"{len(data)} bytes (dims {list(shape)}, {dtype})",
             at=where,
+            hint=_AGAIN,
         )
     array = np.frombuffer(data, np.uint8).view(dtype).reshape(shape)
     return array if sys.byteorder == "little" else array.byteswap()
@@ -101,8 +112,8 @@ def _external(tensor: onnx.TensorProto, dtype: DType, folder: Path | None, where
         )
     shape = tuple(tensor.dims)
     needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    offset = int(entries.get("offset", "0") or 0)
-    length = int(entries.get("length", "0") or 0) or needed
+    offset = _number(entries, "offset", where)
+    length = _number(entries, "length", where) or needed
     if offset < 0 or length != needed or offset + needed > path.stat().st_size:
         raise MalformedError(
             "SYS-F009",
@@ -110,10 +121,49 @@ def _external(tensor: onnx.TensorProto, dtype: DType, folder: Path | None, where
             found=f"{needed} bytes wanted at {offset} (length {length}); "
             f"the file has {path.stat().st_size}",
             at=where,
+            hint=_AGAIN,
         )
+    _check_digest(entries.get("checksum", ""), path, where)
     if needed == 0:
         return np.zeros(shape, dtype)
     raw = np.memmap(path, np.uint8, "r", offset, (needed,))
     return (
         np.asarray(raw).view(dtype.newbyteorder("<") if dtype.kind != "V" else dtype).reshape(shape)
     )
+
+
+def _number(entries: Mapping[str, str], key: str, where: str) -> int:
+    """A number of bytes among the entries; 0 where it is left out."""
+    text = entries.get(key, "") or "0"
+    try:
+        return int(text)
+    except ValueError:
+        raise MalformedError(
+            "SYS-F009",
+            "external data holds the tensor's bytes",
+            found=f"{key} {text!r}, which is no number",
+            at=where,
+            hint=_AGAIN,
+        ) from None
+
+
+def _check_digest(wanted: str, path: Path, where: str) -> None:
+    """The file's SHA-1, where the model gives it."""
+    if not wanted:
+        return
+    found = _digest(path, path.stat().st_mtime_ns)
+    if found != wanted.lower():
+        raise MalformedError(
+            "SYS-F018",
+            "external data has the checksum that the model gives",
+            found=f"SHA-1 {found} of {path.name}; the model says {wanted}",
+            at=where,
+            hint=_AGAIN,
+        )
+
+
+@functools.lru_cache(maxsize=16)
+def _digest(path: Path, changed: int) -> str:
+    """SHA-1 of a file as it was last changed: many tensors lie in one."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha1").hexdigest()

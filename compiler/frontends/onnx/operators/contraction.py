@@ -86,11 +86,21 @@ def convolved(n: OnnxNode, x: Value, w: Value) -> Value:
         raise ShapeError(
             "SYS-F114", "a convolution has x [N, C, *S] and w [O, C/groups, *K]", found=f"{x}, {w}"
         )
+    _check_window(n, w)
     strides, dilations = spatial(n, "strides", rank), spatial(n, "dilations", rank)
     pads = window_pads(n, x.shape[2:], w.shape[2:], strides, dilations)
     if any(min(p) < 0 for p in pads):
         raise n.refuse("negative pads")
     return _by_groups(n, "conv", x, w, strides=strides, pads=pads, dilations=dilations)
+
+
+def _check_window(n: OnnxNode, w: Value) -> None:
+    """The attribute says what the weights say, or nothing."""
+    window = n.attr("kernel_shape")
+    if window is not None and tuple(window) != w.shape[2:]:
+        raise ShapeError(
+            "SYS-F113", "kernel_shape is the window of the weights", found=f"{list(window)}, {w}"
+        )
 
 
 MOST_GROUPS = 64  # beyond, a convolution a group would be more work than it is worth
@@ -126,6 +136,7 @@ def conv(n: OnnxNode) -> Value:
 def conv_transpose(n: OnnxNode) -> Value:
     x, w = n[0], n[1]
     rank = x.rank - 2
+    _check_window(n, w)
     strides, dilations = spatial(n, "strides", rank), spatial(n, "dilations", rank)
     extra = tuple(n.attr("output_padding") or [0] * rank)
     spans = [(k - 1) * d + 1 for k, d in zip(w.shape[2:], dilations, strict=True)]
