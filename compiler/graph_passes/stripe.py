@@ -31,7 +31,7 @@ from compiler.graph_passes.by_image import (
     images_of,
     least_between,
 )
-from compiler.lowering.groups import group, never_whole
+from compiler.lowering.groups import ends_in_dram, group, never_whole
 
 ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
 VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
@@ -57,7 +57,7 @@ Bytes = Callable[[Value], int]
 def profile(graph: Graph, bytes_of: Bytes) -> list[int]:
     """Bytes a partition that are live while each node runs; weights are not counted, nor what is
     fused away."""
-    fused = never_whole(graph)
+    fused = never_whole(graph) | ends_in_dram(graph)
     last = {v.id: len(graph.nodes) for v in graph.outputs}
     for i, node in enumerate(graph.nodes):
         for v in node.inputs:

@@ -97,6 +97,18 @@ def never_whole(graph: Graph) -> set[int]:
     return found
 
 
+def ends_in_dram(graph: Graph) -> set[int]:
+    """Outputs that a product makes and nobody reads: each tile can be stored as it is made."""
+    readers, kept = graph.consumers(), {v.id for v in graph.outputs}
+    found = set()
+    for members in group(graph):
+        if members.anchor.op == "matmul" and members.nest is None:
+            results = members.outputs(graph)
+            if len(results) == 1 and results[0].id in kept and not readers.get(results[0].id):
+                found.add(results[0].id)
+    return found
+
+
 def _followers(
     rest: tuple[Node, ...],
     anchor: Node,
