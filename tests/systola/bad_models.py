@@ -68,8 +68,8 @@ def weight(data: Any = None, **fields: Any) -> onnx.TensorProto:
     """The weight of ADD: ones, unless `fields` say otherwise."""
     if data is not None:
         return numpy_helper.from_array(np.asarray(data), "w")
-    fields = {"data_type": TensorProto.FLOAT, "dims": [4], "name": "w"} | fields
-    return TensorProto(**fields)
+    whole: dict[str, Any] = {"data_type": TensorProto.FLOAT, "dims": [4], "name": "w", **fields}
+    return TensorProto(**whole)
 
 
 def added(tensor: Callable[[], onnx.TensorProto], body: str = ADD) -> Write:
@@ -98,13 +98,13 @@ def _fifo(folder: Path) -> Arguments:
 
 
 def _cut() -> bytes:
-    return text(RELU).SerializeToString()[:-9]
+    return bytes(text(RELU).SerializeToString()[:-9])
 
 
 def _large_cut() -> bytes:
     model = text("agraph (float[4096] x) => (float[4096] y) { y = Add(x, w) }")
     model.graph.initializer.append(weight(np.ones(4096, np.float32)))
-    return model.SerializeToString()[:-9000]
+    return bytes(model.SerializeToString()[:-9000])
 
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 4\n"
@@ -185,7 +185,7 @@ VERSIONS = [
 def _bytes_in_name() -> bytes:
     model = text(RELU)
     model.graph.node[0].name = "r"
-    return model.SerializeToString().replace(b"\x01r", b"\x01\xff")
+    return bytes(model.SerializeToString().replace(b"\x01r", b"\x01\xff"))
 
 
 def _two_weights(model: onnx.ModelProto) -> None:
@@ -422,8 +422,8 @@ def const(name: str, kind: str, values: str) -> str:
 
 def _zero_point() -> onnx.ModelProto:
     model = text("agraph (float[4] x) => (int8[4] y) { y = QuantizeLinear(x, s, z) }")
-    scale = numpy_helper.from_array(np.float32(0.1), "s")
-    model.graph.initializer.extend([scale, numpy_helper.from_array(np.float32(3), "z")])
+    scale = numpy_helper.from_array(np.asarray(0.1, np.float32), "s")
+    model.graph.initializer.extend([scale, numpy_helper.from_array(np.asarray(3, np.float32), "z")])
     return model
 
 
