@@ -313,7 +313,8 @@ def _load_input(
 
 def _load(lo: Lowering, value: Value, home: View, readers: list[Node]) -> None:
     """A value from DRAM, whole or piece by piece as it is read."""
-    if reads_in_pieces(readers, value) and math.prod(value.shape) > STAGED:
+    stored = any(v.id == value.id for v in lo.graph.outputs)
+    if not stored and reads_in_pieces(readers, value) and math.prod(value.shape) > STAGED:
         lo.streamed[value.id] = home
     else:
         lo.dma(lo.produce(value, best(lo.wanted, value)), home)

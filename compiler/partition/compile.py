@@ -126,7 +126,8 @@ class _Partition:
         found = borders(sections, {*probed.constants, *self._weights()}, probed.outputs)
         pairs = [(s, b) for s, b in zip(sections, found, strict=True) if not s.on_host]
         if len(pairs) == 1:
-            return _Cut(probed, sections, found, [without_unread_inputs(probed.graph)])
+            whole = without_unread_inputs(probed.graph) if probed.host else probed.graph
+            return _Cut(probed, sections, found, [whole])
         graphs = [
             section_graph(self.model, s.calls, b, probed.values, probed.constants) for s, b in pairs
         ]

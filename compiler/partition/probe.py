@@ -83,6 +83,7 @@ class _Probe(Importer):
             self._lookup(scope, name, "the model's outputs")
         calls = _alive(calls, wanted)
         kept = [c for c in calls if c.name in self.found.host or self._needed(c, scope, wanted)]
+        kept = _alive(kept, wanted)  # what only such constants were made of goes with them
         self._declare_outputs(kept, scope, wanted)
         values = scope.values
         arrays = {n: self.b.array(v) for n, v in values.items() if v is not None}

@@ -281,4 +281,4 @@ def resize(d: Draft, op: str) -> None:
 
 @draws("NonZero", "Unique")
 def data_dependent(d: Draft, op: str) -> None:
-    d.add(op, [d.pick((*FLOATS, "int64"))], exact=True)
+    d.add(op, [d.pick((*FLOATS, "int64"), where=lambda v: v.exact)], exact=True)

@@ -121,3 +121,46 @@ def test_a_gather_of_what_was_cut(target: str) -> None:
         d.add("GatherElements", [cut, indices], axis=-3)
 
     passes(16, draw, target)
+
+
+def test_a_host_node_of_which_only_the_shape_is_read() -> None:
+    def draw(d: Draft) -> None:
+        lengths = given(d, "int64", (6,), 1, 5)
+        (turned,) = d.add("ReverseSequence", [given(d, "float32", (5, 6)), lengths],
+                          batch_axis=1, time_axis=0)  # fmt: skip
+        (eye,) = d.add("EyeLike", [turned], k=1)
+        d.add("Add", [eye, given(d, "float32", (5, 6))])
+
+    passes(13, draw, "inf1")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_input_that_is_moved_before_it_is_read(target: str) -> None:
+    def draw(d: Draft) -> None:
+        cut = d.constant([1, 2, 13, 16])
+        (flat,) = d.add("Reshape", [given(d, "float32", (2, 2, 8, 13)), cut])
+        d.add("Relu", [flat])
+        (turned,) = d.add("Transpose", [given(d, "float32", (33, 16))], perm=[1, 0])
+        (row,) = d.add("Reshape", [turned, d.constant([528])])
+        d.add("Relu", [row])
+
+    passes(17, draw, target)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_convolution_of_fewer_rows_than_its_stride(target: str) -> None:
+    def draw(d: Draft) -> None:
+        kernel = given(d, "uint8", (3, 13, 1, 2), 0, 99)
+        d.add("ConvInteger", [given(d, "uint8", (4, 13, 1, 5)), kernel],
+              pads=[0, 0, 0, 1], strides=[2, 3])  # fmt: skip
+
+    passes(15, draw, target)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_output_that_is_an_input_moved(target: str) -> None:
+    def draw(d: Draft) -> None:
+        x = given(d, "uint8", (5, 5, 13, 7), 0, 9)
+        d.add("Transpose", [x], exact=True, perm=[1, 3, 2, 0])
+
+    passes(14, draw, target)
