@@ -32,6 +32,7 @@ from compiler.graph_passes.by_image import (
     least_between,
 )
 from compiler.lowering.groups import ends_in_dram, group, never_whole
+from compiler.lowering.layout import read_in_parts
 
 ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
 VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
@@ -68,8 +69,12 @@ def profile(graph: Graph, bytes_of: Bytes) -> list[int]:
             for v in node.inputs:
                 last[v.id] = max(last[v.id], end)
     live = {v.id: bytes_of(v) for v in graph.inputs}
-    out = []
+    parted, out = read_in_parts(graph), []
     for i, node in enumerate(graph.nodes):
+        if node.op == "slice" and node.inputs[0].id in parted:  # loaded when its reader runs
+            out.append(sum(live.values()))
+            live[node.output.id] = bytes_of(node.output)
+            continue
         moves = CORE_OPS[node.op].family is Family.MOVE and node.op not in ("concat", "pad")
         for v in node.outputs:
             live[v.id] = 0 if moves or v.id in fused else bytes_of(v)
@@ -170,14 +175,30 @@ def _held(producers: dict[int, Node], value: Value) -> Value:
 def stripe_everywhere(
     graph: Graph, budget_bytes: int, bytes_for: Callable[[Graph], Bytes], strips: int
 ) -> Graph | None:
-    """Every span that exceeds the budget in strips, the last one first; None without any."""
+    """Every span that exceeds the budget in strips, the last one first; None without any.
+
+    Products have many weights, which each part loads again: they are cut into no more parts than
+    make them fit. Where a batch has fewer images than there are to be strips, what is too large of
+    a single image is then cut into strips of rows.
+    """
     before: int | None = None
-    found = False
+    finer, found = 1, False
     while True:
         region = find_region(graph, budget_bytes, bytes_for(graph), before)
         if region is None:
-            return graph if found else None
-        graph, before, found = stripe(graph, region, strips), region.first, True
+            break
+        images, parts = images_of(graph, region.first, region.last), strips
+        if images > 1:
+            inside = slice(region.first, region.last + 1)
+            if any(node.op == "matmul" for node in graph.nodes[inside]):
+                parts = -(-max(profile(graph, bytes_for(graph))[inside]) // budget_bytes)
+            finer = max(finer, -(-parts // images))
+        graph, before, found = stripe(graph, region, parts), region.first, True
+    if not found:
+        return None
+    if finer > 1:
+        return stripe_everywhere(graph, budget_bytes, bytes_for, finer) or graph
+    return graph
 
 
 def _dims(graph: Graph, first: int, last: int) -> dict[int, int]:
@@ -436,9 +457,11 @@ class _Striper:
             return value
         starts, sizes = [0] * len(value.shape), list(value.shape)
         starts[dim], sizes[dim] = first - base, last - first
-        return self.b.emit(
-            "slice", value, starts=tuple(starts), sizes=tuple(sizes), steps=(1,) * len(starts)
-        )
+        steps, whole = (1,) * len(starts), self.b.producer(value)
+        if whole is not None and whole.op == "slice" and whole.attrs["steps"] == steps:
+            value = whole.inputs[0]  # a part of a part
+            starts = [a + b for a, b in zip(integers(whole, "starts"), starts, strict=True)]
+        return self.b.emit("slice", value, starts=tuple(starts), sizes=tuple(sizes), steps=steps)
 
     def _cut_node(
         self, node: Node, rows: dict[int, Rows], local: dict[int, tuple[Value, int]]

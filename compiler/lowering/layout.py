@@ -73,11 +73,12 @@ def bytes_a_partition(
     dims: dict[int, int] = {}
     for value in graph.inputs:
         dims[value.id] = best(wanted, value).dim if value.shape else 0
-    out = {v.id: _spread(v, dims[v.id], item) for v in graph.inputs}
+    parted = read_in_parts(graph)
+    out = {v.id: 0 if v.id in parted else _spread(v, dims[v.id], item) for v in graph.inputs}
     for node in graph.nodes:
         for value in node.outputs:
             source = next((v for v in node.inputs if v.id in dims and v.shape == value.shape), None)
-            if node.op in VIEWS and node.inputs[0].id in out:
+            if node.op in VIEWS and node.inputs[0].id in out and node.inputs[0].id not in parted:
                 out[value.id] = out[node.inputs[0].id]
                 dims[value.id] = best(wanted, value).dim if value.shape else 0
                 continue
@@ -95,6 +96,16 @@ def bytes_a_partition(
         out[image.value.id] = 0  # it stays in DRAM
     values = {v.id: v for v in graph.values()}
     return out | {i: image_bytes(image, values[i], item) for i, image in images.items()}
+
+
+def read_in_parts(graph: Graph) -> set[int]:
+    """The inputs that stay in DRAM, for only slices of them are read, each loaded when needed."""
+    readers = graph.consumers()
+    return {
+        v.id
+        for v in graph.inputs
+        if len(readers.get(v.id, [])) > 1 and all(r.op == "slice" for r in readers[v.id])
+    }
 
 
 def _spread(value: Value, dim: int, item: int) -> int:
