@@ -6,8 +6,8 @@ Models run in a child process, which is started anew behind a model that kills i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -83,7 +83,7 @@ def _children(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         with subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if not os.environ.get("SHOW") else None,
+            stderr=subprocess.DEVNULL,  # onnxruntime's warnings; --child shows them
             text=True,
         ) as child:
             assert child.stdout is not None
@@ -103,12 +103,18 @@ def _children(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         first = seed + 1
 
 
+def _until_stopped(records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The records until control-C, which ends a run early with its counts."""
+    with contextlib.suppress(KeyboardInterrupt):
+        yield from records
+
+
 def _summary(given: argparse.Namespace) -> int:
     kinds: Counter[str] = Counter()
     nodes: Counter[str] = Counter()
     host: Counter[str] = Counter()
     failures = 0
-    for record in _children(given):
+    for record in _until_stopped(_children(given)):
         kinds[record["kind"]] += 1
         nodes.update(record["ops"])
         host.update(record["host"])
