@@ -176,15 +176,32 @@ class _Axis:
     unit: int
 
 
-def _axes(steps: list[_Step], moved: list[int], shape: tuple[int, ...]) -> list[_Axis]:
-    axes = []
+def _axes(steps: list[_Step], moved: list[int]) -> tuple[list[_Axis], list[list[int]]]:
+    """The factors of the moved dimensions that all steps share, and each step's strides there.
+
+    Raises:
+        Mismatch: 1 where a moved dimension lies on partitions, or has no factors to share.
+    """
+    axes: list[_Axis] = []
+    strides: list[list[int]] = [[] for _ in steps]
     for d in moved:
-        factors = _strides(steps[0].moving, d, 1)
-        unit = math.prod(f.extent for f in factors)
-        for f in factors:
-            unit //= f.extent
-            axes.append(_Axis(d, f.extent, unit))
-    return axes
+        factors = [_strides(s.moving, d, 1) for s in steps]
+        extents = [f.extent for f in factors[0]]
+        if any([f.extent for f in other] != extents for other in factors):
+            shared = common_atoms([_only(s.moving, d) for s in steps])
+            if shared is None:
+                raise Mismatch(1, f"its terms walk dimension {d} in factors that do not divide")
+            extents = [a.extent for a in shared[0]]
+            rows = [[a.strides[i] for a in shared[0]] for i in range(len(steps))]
+        else:
+            rows = [[f.stride for f in other] for other in factors]
+        unit = math.prod(extents)
+        for extent in extents:
+            unit //= extent
+            axes.append(_Axis(d, extent, unit))
+        for mine, row in zip(strides, rows, strict=True):
+            mine += row
+    return axes, strides
 
 
 def _chunks(axes: list[_Axis], limit: int) -> tuple[int, int]:
@@ -210,8 +227,7 @@ def _product(
     epilogue: Epilogue,
     offset: int,
 ) -> None:
-    axes = _axes(steps, moved, shape)
-    strides = [[f.stride for d in moved for f in _strides(s.moving, d, 1)] for s in steps]
+    axes, strides = _axes(steps, moved)
     most = min(lo.hw.pe_moving_max, lo.knobs.tile_columns)
     taken, chunk = _chunks(axes if lo.tensorize else axes[-1:], most)
     outer = len(axes) - taken

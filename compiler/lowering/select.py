@@ -19,7 +19,7 @@ from compiler.lowering.contract import Box, Term, contract
 from compiler.lowering.elementwise import plan
 from compiler.lowering.weights import Behind, packed_weights
 from compiler.tiles.iterate import sliced, tiles
-from compiler.tiles.view import Factor, View
+from compiler.tiles.view import Factor, View, common_atoms
 from isa.instructions.tensor import MATMUL_DTYPES
 
 
@@ -91,8 +91,20 @@ def join_on_array(lo: Lowering, made: View, parts: list[tuple[Value, int]], axis
             first - at + start,
         )
         terms.append(Term(stationary, moving))
+    if common_atoms([_without(t.moving, axis) for t in terms]) is None:
+        return False
     contract(lo, made.shape, axis, Spec.of(made.shape, axis).block, terms, _Store(lo, made))
     return True
+
+
+def _without(view: View, axis: int) -> View:
+    """The dimensions that a product of the view walks: not the axis, nor the contracted last."""
+    kept = [d for d in range(len(view.shape) - 1) if d != axis]
+    return replace(
+        view,
+        shape=tuple(view.shape[d] for d in kept),
+        factors=tuple(view.factors[d] for d in kept),
+    )
 
 
 @dataclass
