@@ -6,16 +6,17 @@ tokens. `-embeds` takes embedded tokens rather than ids, so that nothing of it n
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 from onnx import ModelProto, TensorProto
 
-from benchmarks.zoo import architectures
+from benchmarks.zoo import architectures, unseen
 from benchmarks.zoo.exported import Trace, exported_model
 from benchmarks.zoo.light import light_model
 from benchmarks.zoo.matmul import matmul_model
+from benchmarks.zoo.unseen import traced_model
 
 BF16 = TensorProto.BFLOAT16
 
@@ -26,10 +27,11 @@ class Entry:
 
     Attributes:
         make: builds it; seconds to a minute.
-        source: the package that it comes from: onnx, transformers, or none.
+        source: what it comes from: onnx, transformers, unseen (small, traced), or none.
         limit: the ratio to the bound that is asked for on inf1, one core, BF16; None where none is.
         tokens: takes token ids.
         reference: onnxruntime can run it.
+        shapes: by input, where the file leaves axes open.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Entry:
     limit: float | None = None
     tokens: bool = False
     reference: bool = True
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
@@ -72,6 +75,18 @@ def _text(
     )
 
 
+def _unseen(
+    name: str,
+    architecture: Callable[[], Trace],
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    open_axes: Mapping[str, Mapping[int, str]] | None = None,
+) -> Entry:
+    make = partial(traced_model, architecture, open_axes)
+    return Entry(f"unseen-{name}", make, "unseen", shapes=shapes or {})
+
+
+_TEXT_AXES = {0: "batch", 1: "tokens"}
+
 _bert_large = partial(architectures.bert, size="large")
 
 ENTRIES: dict[str, Entry] = {
@@ -102,6 +117,30 @@ ENTRIES: dict[str, Entry] = {
         _light("shufflenet", "shufflenet", 1, 1.6),
         _image("mobilenet_v2", architectures.mobilenet_v2, 1, 1.6),
         _image("convnext-t", architectures.convnext, 1, None),
+        _unseen("segformer", unseen.segformer),
+        _unseen("detector", unseen.detector),
+        _unseen("yolos", unseen.yolos),
+        _unseen("gru-lstm", unseen.gru_lstm),
+        _unseen("mamba", unseen.mamba),
+        _unseen("t5", unseen.t5),
+        _unseen("bart", unseen.bart),
+        _unseen("wav2vec2", unseen.wav2vec2),
+        _unseen("deberta", unseen.deberta),
+        _unseen("efficient", unseen.efficient),
+        _unseen("diffusion", unseen.diffusion),
+        _unseen("graph", unseen.graph),
+        _unseen(
+            "bert-open",
+            unseen.bert_open,
+            {"inputs_embeds": (2, 12, 48), "attention_mask": (2, 12)},
+            dict.fromkeys(("inputs_embeds", "attention_mask", "output"), _TEXT_AXES),
+        ),
+        _unseen(
+            "detector-open",
+            unseen.detector,
+            {"input_0": (1, 3, 64, 96)},
+            {"input_0": {0: "batch", 2: "height", 3: "width"}, "output": {0: "batch", 1: "boxes"}},
+        ),
     )
 }
 """By name. Limits are those of the issue; a limit of an architecture holds for both its forms."""

@@ -72,7 +72,12 @@ def measure(request: Request) -> Row:
     from isa.errors import SystolaError
     from isa.hardware import load_target
 
-    options = Options(request.target, request.auto_cast, without=frozenset(request.without))
+    options = Options(
+        request.target,
+        request.auto_cast,
+        shapes=ENTRIES[request.name].shapes,
+        without=frozenset(request.without),
+    )
     try:
         report = compile_any(path(request.name), options).report
     except SystolaError as error:

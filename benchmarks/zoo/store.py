@@ -20,6 +20,7 @@ RECIPES = {
     "none": (("matmul",), ()),
     "onnx": (("light", "calibration"), ("onnx",)),
     "transformers": (("exported", "architectures"), ("torch", "transformers", "onnxscript")),
+    "unseen": (("unseen", "unseen_modules"), ("torch", "transformers")),
 }
 """By source: the modules that make a model, and the packages whose version decides."""
 
