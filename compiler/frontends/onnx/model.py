@@ -149,9 +149,9 @@ def _check_names(graph: onnx.GraphProto) -> None:
 
 
 def _check_unique(proto: onnx.ModelProto) -> None:
-    """What onnx's checker lets pass: an operator set given twice, an output twice or none."""
-    domains = [_domain(entry.domain) for entry in proto.opset_import]
-    if len(set(domains)) != len(domains):
+    """What onnx's checker lets pass: two versions of an operator set, an output twice or none."""
+    imported = {(_domain(entry.domain), entry.version) for entry in proto.opset_import}
+    if len({domain for domain, _ in imported}) != len(imported):
         versions = ", ".join(f"{e.domain or 'ai.onnx'} {e.version}" for e in proto.opset_import)
         raise MalformedError(
             "SYS-F016",
