@@ -111,10 +111,10 @@ def transposed_convolution(d: Draft, op: str) -> None:
 def pooling(d: Draft, op: str) -> None:
     a = image(d)
     given = window(d, a.shape[2:], pool=True)
+    if "auto_pad" in given:  # onnxruntime takes a negative padding where strides are longer
+        given["strides"] = [1] * len(given["strides"])
     if op == "LpPool":
         given["p"] = d.integer(1, 3)
-        if "auto_pad" in given:  # onnxruntime takes a negative padding where strides are longer
-            given["strides"] = [1] * len(given["strides"])
     if d.chance(0.3) and "pads" in given and (op != "LpPool" or d.opset >= 18):
         given["ceil_mode"] = 1
     if op == "AveragePool":
