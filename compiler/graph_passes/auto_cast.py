@@ -10,6 +10,9 @@ all       every FP32 value is stored in BF16 (FP16), but: model inputs and outpu
 Before   %y: float32[1,64] = matmul(%x: float32, %w: float32)
 After    %x': bfloat16 = cast(%x);  %y: bfloat16[1,64] = matmul(%x', %w': bfloat16)
 
+A finite constant never becomes infinite: what is beyond the 16-bit range (the least FP32 number of
+a mask) becomes the largest number there, as 0 times an infinity would be NaN.
+
 A dtype here is how a value is stored; every op still computes in FP32. So `evaluate` predicts what
 the device loses, but for values that fusion never stores.
 """
@@ -19,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from compiler.errors import UsageError
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import BF16, FP16, FP32, Array, DType, Graph, Node, Value, is_integer
@@ -27,6 +32,7 @@ from compiler.graph.ops import CORE_OPS, Family
 AutoCastMode: TypeAlias = Literal["all", "matmult", "none"]
 
 _ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
+_LARGEST = {BF16: (2 - 2**-7) * 2.0**127, FP16: (2 - 2**-10) * 2.0**15}
 _VIEWS = ("reshape", "transpose", "broadcast_to", "slice", "copy")
 
 
@@ -82,6 +88,8 @@ class _AutoCast:
             self.new[value.id] = self.b.input(value.name, value.shape, value.dtype)
         for value in self.graph.constant_values:
             array = self.graph.constants[value.id]
+            if self.everything and self.narrow == BF16 and _is_vector(value):
+                array = _saturated(array, BF16)  # FP16's range is too small to clip by
             self.new[value.id] = self.b.constant(array, name=value.name)
             if _is_vector(value):
                 self.statistics.add(value.id)
@@ -122,6 +130,8 @@ class _AutoCast:
         known = self.rounded.get(id(array))
         if array is not None and known is not None and known[1].dtype == self.narrow:
             return self.b.constant(known[1], name=f"{self.b.current_base}/cast")
+        if array is not None and (finite := _saturated(array, self.narrow)) is not array:
+            value = self.b.constant(finite, name=value.name)
         made = self.b.emit("cast", value, to=self.narrow)
         result = self.b.array(made)
         if array is not None and result is not None:
@@ -191,6 +201,16 @@ def _becomes_integer(reader: Node, found: set[int]) -> bool:
         return is_integer(reader.output.dtype)
     moves = CORE_OPS[reader.op].family in (*_ELEMENTWISE, Family.MOVE)
     return moves and reader.output.id in found
+
+
+def _saturated(array: Array, narrow: DType) -> Array:
+    """Finite FP32 numbers that a dtype cannot hold made its largest; else the very same array."""
+    if array.dtype != FP32 or not array.size:
+        return array
+    most = np.float32(_LARGEST[narrow])
+    if -most <= array.min() and array.max() <= most:
+        return array
+    return np.where(np.isfinite(array), np.clip(array, -most, most), array)
 
 
 def _is_vector(value: Value) -> bool:
