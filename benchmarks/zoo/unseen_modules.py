@@ -13,8 +13,9 @@ def _spread_batch_norms(model: Any) -> Any:
         if isinstance(m, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(m.weight, 0.5, 1.5)
             torch.nn.init.normal_(m.bias, 0.0, 0.2)
-            m.running_mean.normal_(0.0, 0.1)
-            m.running_var.uniform_(0.05, 0.4)
+            statistics = dict(m.named_buffers())
+            statistics["running_mean"].normal_(0.0, 0.1)
+            statistics["running_var"].uniform_(0.05, 0.4)
     return model
 
 
