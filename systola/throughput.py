@@ -8,11 +8,13 @@ way all cores run in step (`simulator.chips`), and a run begins when the one bef
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isa.errors import MalformedError
-from neff.model import ModelTensor
-from simulator.chips import Throughput
+
+if TYPE_CHECKING:
+    from neff.model import ModelTensor
+    from simulator.chips import Throughput
 
 MOST_CORES = 1024
 

@@ -51,7 +51,8 @@ def grouped(
         for t, view in enumerate(moving):
             seen = view.slice(len(view.shape) - 1, low * made.block, channels)
             assert seen is not None, "blocks of channels can be cut"
-            rows = (Factor(high - low, made.taps * size), Factor(made.block, 1, True))
+            block = min(made.block, channels)  # the last block may have fewer
+            rows = (Factor(high - low, made.taps * size), Factor(block, 1, True))
             ones: list[tuple[Factor, ...]] = [()] * (len(shape) - 2)
             factors = ((), (Factor(size, 1),), *ones, rows)
             extents = (1, size, *([1] * len(ones)), channels)
