@@ -39,7 +39,7 @@ from compiler.lowering.scatter import lower_scatter
 from compiler.lowering.sort import lower_arg, lower_topk
 from compiler.lowering.through_dram import ThroughDram
 from compiler.lowering.window import lower_window
-from compiler.tiles.iterate import legal_start
+from compiler.tiles.iterate import Mismatch, legal_start
 from compiler.tiles.view import View
 from isa.hardware import Hardware
 from isa.kernel import Buffer, Kernel, VirtualProgram
@@ -85,6 +85,19 @@ def unmapped(graph: Graph, hw: Hardware) -> list[tuple[Node, str]]:
     return refusals(graph, hw, frozenset((*VIEWS, *PLACED, *PRODUCTS)))
 
 
+def _refused(graph: Graph, bad: list[tuple[Node, str]]) -> RefusedError:
+    lines = [f"{', '.join(map(str, n.sources)) or n.op}: {reason}" for n, reason in bad]
+    error = RefusedError(
+        "SYS-C101",
+        f"{len(bad)} operation(s) of the model have no mapping to the device",
+        found="\n         ".join(lines),
+        at=graph.name,
+        hint="remove these operations, or run them outside the compiled part",
+    )
+    error.nodes = bad
+    return error
+
+
 def lower(
     graph: Graph,
     hw: Hardware,
@@ -107,16 +120,7 @@ def lower(
     """
     bad = unmapped(graph, hw)
     if bad:
-        lines = [f"{', '.join(map(str, n.sources)) or n.op}: {reason}" for n, reason in bad]
-        error = RefusedError(
-            "SYS-C101",
-            f"{len(bad)} operation(s) of the model have no mapping to the device",
-            found="\n         ".join(lines),
-            at=graph.name,
-            hint="remove these operations, or run them outside the compiled part",
-        )
-        error.nodes = bad
-        raise error
+        raise _refused(graph, bad)
     lo = Lowering(graph, hw, Kernel(hw), tensorize=tensorize, knobs=knobs or Knobs())
     over = over or HandOver()
     wanted = wishes(graph, over.wanted)
@@ -147,7 +151,11 @@ def lower(
         lo.kernel.set_layer(_layer(members.anchor))
         if away is not None:
             away.fetch(members.nodes)
-        _lower_group(lo, members, wanted)
+        try:
+            _lower_group(lo, members, wanted)
+        except Mismatch as error:
+            reason = f"its operands lie as no engine can read them ({error})"
+            raise _refused(graph, [(members.anchor, reason)]) from error
         lo.note_infinite(v for n in members.nodes for v in n.outputs)
         _store_finished(lo, members)
         if away is not None:
