@@ -58,16 +58,19 @@ Bytes = Callable[[Value], int]
 def profile(graph: Graph, bytes_of: Bytes) -> list[int]:
     """Bytes a partition that are live while each node runs; weights are not counted, nor what is
     fused away."""
-    fused = never_whole(graph) | ends_in_dram(graph)
+    stored = ends_in_dram(graph)
+    fused = never_whole(graph) | stored
     last = {v.id: len(graph.nodes) for v in graph.outputs}
     for i, node in enumerate(graph.nodes):
+        if node.op == "concat" and node.output.id in stored:
+            continue  # its parts go there one by one, when they are made
         for v in node.inputs:
             last[v.id] = max(last.get(v.id, -1), i)
     for node in reversed(graph.nodes):  # operands stay until what they are fused into is made
         seen = {v.id for v in node.outputs if v.id in fused or node.op in VIEWS}  # or seen through
-        for end in [last[v] for v in seen if v in last]:
+        for end in [last[v] for v in seen - stored if v in last]:
             for v in node.inputs:
-                last[v.id] = max(last[v.id], end)
+                last[v.id] = max(last.get(v.id, -1), end)
     live = {v.id: bytes_of(v) for v in graph.inputs}
     parted, out = read_in_parts(graph), []
     for i, node in enumerate(graph.nodes):

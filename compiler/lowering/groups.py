@@ -98,9 +98,16 @@ def never_whole(graph: Graph) -> set[int]:
 
 
 def ends_in_dram(graph: Graph) -> set[int]:
-    """Outputs that a product makes and nobody reads: each tile can be stored as it is made."""
+    """Outputs that nobody reads, made by a product or joined: parts are stored as they are made."""
     readers, kept = graph.consumers(), {v.id for v in graph.outputs}
-    found = set()
+    found = {
+        n.output.id
+        for n in graph.nodes
+        if n.op == "concat"
+        and n.output.id in kept
+        and not readers.get(n.output.id)
+        and not any(graph.is_constant(v) for v in n.inputs)
+    }
     for members in group(graph):
         if members.anchor.op == "matmul" and members.nest is None:
             results = members.outputs(graph)
