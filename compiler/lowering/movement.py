@@ -105,7 +105,8 @@ def _load_part(lo: Lowering, node: Node) -> None:
         view = view.slice(d, int(first), int(size), int(step)) if view is not None else None
     assert view is not None, "a dense tensor can be cut anywhere"
     out = node.output
-    if reads_in_pieces(lo.graph.consumers().get(out.id, []), out):
+    kept = out in lo.graph.outputs
+    if not kept and reads_in_pieces(lo.graph.consumers().get(out.id, []), out):
         lo.streamed[out.id] = view
     else:
         lo.dma(lo.produce(out, best(lo.wanted, out)), view)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from onnx import helper
 
-from tests.fuzz.draft import Draft, Value
+import systola
+from tests.fuzz.draft import Draft, Value, tensor_info, whole
 from tests.fuzz.judge import Model, judge
 
 TARGETS = ("inf1", "inf2")
@@ -164,3 +166,24 @@ def test_an_output_that_is_an_input_moved(target: str) -> None:
         d.add("Transpose", [x], exact=True, perm=[1, 3, 2, 0])
 
     passes(14, draw, target)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_slice_of_an_input_that_is_an_output_and_read(target: str) -> None:
+    nodes = [
+        helper.make_node("Split", ["x"], ["a", "b"], axis=2, num_outputs=2),
+        helper.make_node("Abs", ["a"], ["c"]),
+        helper.make_node("Neg", ["b"], ["d"]),
+    ]
+    x = np.arange(512, dtype=np.float32).reshape(8, 8, 8) - 256
+    wanted = {"a": x[..., :4], "c": np.abs(x[..., :4]), "d": -x[..., 4:]}
+    graph = helper.make_graph(
+        nodes,
+        "split",
+        [tensor_info("x", x)],
+        [tensor_info(name, value) for name, value in wanted.items()],
+    )
+    compiled = systola.compile(whole(graph, 18), target=target, auto_cast="none")
+    found = compiled.run({"x": x}).outputs
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(found[name], value)
