@@ -168,6 +168,14 @@ def test_an_output_that_is_an_input_moved(target: str) -> None:
     passes(14, draw, target)
 
 
+def test_the_root_of_integers_is_cut_where_it_is_exact() -> None:
+    def draw(d: Draft) -> None:
+        d.add("ReduceL2", [given(d, "int32", (16, 1), -9, 9)], axes=[0], exact=True)
+        d.add("Tan", [given(d, "float32", (), -1, 1)])
+
+    passes(13, draw, "inf1")
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_slice_of_an_input_that_is_an_output_and_read(target: str) -> None:
     nodes = [

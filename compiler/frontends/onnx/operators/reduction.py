@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.frontends.onnx.registry import Importer, OnnxNode, imports
-from compiler.graph.graph import BOOL, FP32, Value, is_float
+from compiler.graph.graph import BOOL, Value, is_float
 
 
 def reduction_axes(n: OnnxNode) -> tuple[int, ...]:
@@ -47,6 +47,8 @@ def _of_nothing(n: OnnxNode, kind: str, x: Value, axes: tuple[int, ...], keepdim
 def _reduce(kind: str, before: str = "", after: str = "") -> Importer:
     def run(n: OnnxNode) -> Value:
         x, axes, keep = n[0], reduction_axes(n), bool(n.attr("keepdims", 1))
+        if after and not is_float(x.dtype):
+            raise n.refuse("on integers")  # a rounded root cut to an integer may be one less
         if before == "square":
             x = n.emit("mul", x, x)
         elif before:
@@ -54,11 +56,7 @@ def _reduce(kind: str, before: str = "", after: str = "") -> Importer:
         result = (
             _exact_mean(n, x, axes, keep) if kind == "mean" else reduced(n, kind, x, axes, keep)
         )
-        if not after:
-            return result
-        if is_float(result.dtype):
-            return n.emit(after, result)
-        return n.cast(n.emit(after, n.cast(result, FP32)), result.dtype)
+        return n.emit(after, result) if after else result
 
     return run
 
