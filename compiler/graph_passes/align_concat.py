@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.graph.attrs import integer
-from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Array, Graph, Node, Value
+from compiler.graph_passes.rebuild import Rebuilder
 
 BLOCK, QUADRANT = 128, 32
 MOST = {0: 128, 32: 32, 64: 64, 96: 32}
@@ -138,33 +138,18 @@ def _pieces(at: int, size: int, last: bool) -> list[_Piece]:
     return out
 
 
-class _Aligned:
+class _Aligned(Rebuilder):
     """One walk that rebuilds the graph."""
 
     def __init__(self, graph: Graph, found: _Concats, plans: dict[int, list[list[_Piece]]]) -> None:
-        self.graph, self.found, self.plans = graph, found, plans
-        self.b = GraphBuilder(graph.name)
-        self.b.notes.extend(graph.notes)
-        self.new: dict[int, Value] = {}
+        super().__init__(graph)
+        self.found, self.plans = found, plans
         self.map: dict[int, tuple[Map, int]] = {}  # new value id -> positions, channels in all
 
-    def run(self) -> Graph:
-        graph, b = self.graph, self.b
-        for v in graph.inputs:
-            self.new[v.id] = b.input(v.name, v.shape, v.dtype)
-        for v in graph.constant_values:
-            self.new[v.id] = b.constant(graph.constants[v.id], v.dtype, v.name)
-        for node in graph.nodes:
-            with b.origin(node.sources, node.output.name):
-                if id(node) in self.plans:
-                    self._concat(node, self.plans[id(node)])
-                else:
-                    self._node(node)
-        for v in graph.outputs:
-            b.output(self.new[v.id], v.name)
-        return b.finish()
-
-    def _node(self, node: Node) -> None:
+    def node(self, node: Node) -> None:
+        if id(node) in self.plans:
+            self._concat(node, self.plans[id(node)])
+            return
         where = next(
             (self.map[v] for v in (self.new[x.id].id for x in node.inputs) if v in self.map), None
         )

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.graph.attrs import flag
-from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph, Node, Value
+from compiler.graph_passes.rebuild import Rebuilder
 from isa.hardware import Hardware
 
 BLOCK = 128
@@ -96,36 +96,18 @@ def _turning(firsts: range, strip: int) -> list[tuple[int, int]]:
     return numbered if strip % 2 == 0 else numbered[::-1]
 
 
-class _Cutter:
+class _Cutter(Rebuilder):
     def __init__(self, graph: Graph, cuts: dict[int, Panels]) -> None:
-        self.graph, self.cuts = graph, cuts
-        self.b = GraphBuilder(graph.name)
-        self.b.notes.extend(graph.notes)
-        self.new: dict[int, Value] = {}
+        super().__init__(graph)
+        self.cuts = cuts
 
-    def run(self) -> Graph:
-        graph, b = self.graph, self.b
-        for v in graph.inputs:
-            self.new[v.id] = b.input(v.name, v.shape, v.dtype)
-        for v in graph.constant_values:
-            self.new[v.id] = b.constant(graph.constants[v.id], v.dtype, v.name)
-        for node in graph.nodes:
-            with b.origin(node.sources, node.output.name):
-                self._node(node)
-        for v in graph.outputs:
-            b.output(self.new[v.id], v.name)
-        return b.finish()
-
-    def _node(self, node: Node) -> None:
-        operands = [self.new[v.id] for v in node.inputs]
+    def node(self, node: Node) -> None:
         cut = self.cuts.get(id(node))
-        if cut is not None:
-            self.new[node.output.id] = self._product(node, operands[0], operands[1], cut)
+        if cut is None:
+            super().node(node)
             return
-        dtypes = [v.dtype for v in node.outputs]
-        made = self.b.emit_all(node.op, operands, dict(node.attrs), dtypes)
-        for old, value in zip(node.outputs, made, strict=True):
-            self.new[old.id] = value
+        a, b = (self.new[v.id] for v in node.inputs)
+        self.new[node.output.id] = self._product(node, a, b, cut)
 
     def _product(self, node: Node, a: Value, b: Value, cut: Panels) -> Value:
         rows, columns = node.output.shape

@@ -10,8 +10,8 @@ Needs     auto-cast, which puts one cast behind each input and in front of each 
 
 from __future__ import annotations
 
-from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import DType, Graph, Node, Value
+from compiler.graph_passes.rebuild import Rebuilder
 
 MOVES = ("concat", "reshape", "transpose")
 
@@ -21,10 +21,9 @@ def sink_casts(graph: Graph) -> Graph:
     return _SinkCasts(graph).run()
 
 
-class _SinkCasts:
+class _SinkCasts(Rebuilder):
     def __init__(self, graph: Graph) -> None:
-        self.graph, self.b = graph, GraphBuilder(graph.name)
-        self.b.notes.extend(graph.notes)
+        super().__init__(graph)
         inputs = {v.id for v in graph.inputs}
         self.producers = graph.producers()
         self.readers = graph.consumers()
@@ -40,23 +39,9 @@ class _SinkCasts:
         for key, cast in self.early.items():
             self.wanted.setdefault(key[0], []).append((key, cast))
         self.converted: dict[tuple[int, DType], Value] = {}
-        self.new: dict[int, Value] = {}
         self.raw: dict[int, tuple[Value, Node]] = {}  # a cast input that has moved, not yet cast
 
-    def run(self) -> Graph:
-        graph, b = self.graph, self.b
-        for v in graph.inputs:
-            self.new[v.id] = b.input(v.name, v.shape, v.dtype)
-        for v in graph.constant_values:
-            self.new[v.id] = b.constant(graph.constants[v.id], v.dtype, v.name)
-        for node in graph.nodes:
-            with b.origin(node.sources, node.output.name):
-                self._node(node)
-        for v in graph.outputs:
-            b.output(self.new[v.id], v.name)
-        return b.finish()
-
-    def _node(self, node: Node) -> None:
+    def node(self, node: Node) -> None:
         dtypes = [v.dtype for v in node.outputs]
         moved = self._moved_input(node)
         if moved is not None:

@@ -193,7 +193,7 @@ def stripe_everywhere(
         images, parts = images_of(graph, region.first, region.last), strips
         if images > 1:
             inside = slice(region.first, region.last + 1)
-            if any(node.op == "matmul" for node in graph.nodes[inside]):
+            if _has_product(graph, region.first, region.last):
                 parts = -(-max(profile(graph, bytes_for(graph))[inside]) // budget_bytes)
             finer = max(finer, -(-parts // images))
         graph, before, found = stripe(graph, region, parts), region.first, True
