@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.graph.builder import GraphBuilder
 from compiler.graph.evaluate import apply
 from compiler.graph.graph import BF16, FP32, Array, DType, Graph, Node, Value, is_integer
 from compiler.graph_passes.narrow_integers import Range, integer_ranges
+from compiler.graph_passes.rebuild import Rebuilder
 
 EXACT = 2**24  # whole numbers up to this are exact in FP32
 EXACT_BF16 = 2**8
@@ -38,7 +38,7 @@ def integer_products(graph: Graph) -> Graph:
         kind = _exact_type(node, known, ranges)
         if kind is not None:
             types[node.output.id] = kind
-    return _rebuilt(graph, types) if types else graph
+    return _Typed(graph, types).run() if types else graph
 
 
 def _exact_type(node: Node, known: list[Array | None], ranges: dict[int, Range]) -> DType | None:
@@ -98,34 +98,26 @@ def _constant(value: Value, graph: Graph, makers: dict[int, Node]) -> Array | No
     return apply(node.op, whole, node.attrs, [node.output.dtype])[0]
 
 
-def _rebuilt(graph: Graph, types: dict[int, DType]) -> Graph:
-    b = GraphBuilder(graph.name)
-    b.notes += graph.notes
-    makers = graph.producers()
-    new: dict[int, Value] = {}
-    for value in graph.inputs:
-        new[value.id] = b.input(value.name, value.shape, value.dtype)
-    for value in graph.constant_values:
-        new[value.id] = b.constant(graph.constants[value.id], name=value.name)
-    for node in graph.nodes:
-        with b.origin(node.sources, node.output.name):
-            kinds = [v.dtype for v in node.outputs]
-            operands = [new[v.id] for v in node.inputs]
-            if node.output.id in types:
-                kind = types[node.output.id]
-                operands = [
-                    b.constant(array.astype(kind), name=f"{b.current_base}/cast")
-                    if (array := _constant(v, graph, makers)) is not None
-                    else b.emit("cast", new[v.id], to=kind)
-                    for v in node.inputs
-                ]
-                (product,) = b.emit_all(node.op, operands, node.attrs, [FP32])
-                results: tuple[Value, ...] = (b.emit("cast", product, to=node.output.dtype),)
-            else:
-                results = b.emit_all(node.op, operands, node.attrs, kinds)
-            for old, made in zip(node.outputs, results, strict=True):
-                new[old.id] = made
-                b.rename(made, old.name)
-    for value in graph.outputs:
-        b.output(new[value.id], value.name)
-    return b.finish()
+class _Typed(Rebuilder):
+    def __init__(self, graph: Graph, types: dict[int, DType]) -> None:
+        super().__init__(graph)
+        self.types, self.makers = types, graph.producers()
+
+    def node(self, node: Node) -> None:
+        if node.output.id in self.types:
+            self._product(node, self.types[node.output.id])
+        else:
+            super().node(node)
+        for old in node.outputs:
+            self.b.rename(self.new[old.id], old.name)
+
+    def _product(self, node: Node, kind: DType) -> None:
+        b = self.b
+        operands = [
+            b.constant(array.astype(kind), name=f"{b.current_base}/cast")
+            if (array := _constant(v, self.graph, self.makers)) is not None
+            else b.emit("cast", self.new[v.id], to=kind)
+            for v in node.inputs
+        ]
+        (product,) = b.emit_all(node.op, operands, node.attrs, [FP32])
+        self.new[node.output.id] = b.emit("cast", product, to=node.output.dtype)

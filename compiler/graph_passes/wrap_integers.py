@@ -18,6 +18,7 @@ import numpy as np
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import INT32, DType, Graph, Node, Value, is_integer
 from compiler.graph_passes.narrow_integers import Range, fits, integer_ranges, range_of
+from compiler.graph_passes.rebuild import Rebuilder
 
 ARITHMETIC = ("add", "sub", "mul", "neg", "abs")
 
@@ -28,7 +29,7 @@ def wrap_integers(graph: Graph) -> Graph:
         return graph
     ranges = integer_ranges(graph)
     wanted = {n.output.id for n in graph.nodes if _may_pass(n, ranges)}
-    return _rebuilt(graph, wanted) if wanted else graph
+    return _Wrapper(graph, wanted).run() if wanted else graph
 
 
 def _is_small(value: Value) -> bool:
@@ -50,28 +51,19 @@ def _may_pass(node: Node, ranges: dict[int, Range]) -> bool:
     return found is None or not fits(found, node.output)
 
 
-def _rebuilt(graph: Graph, wanted: set[int]) -> Graph:
-    b = GraphBuilder(graph.name)
-    b.notes += graph.notes
-    new: dict[int, Value] = {}
-    for value in graph.inputs:
-        new[value.id] = b.input(value.name, value.shape, value.dtype)
-    for value in graph.constant_values:
-        new[value.id] = b.constant(graph.constants[value.id], name=value.name)
-    for node in graph.nodes:
-        with b.origin(node.sources, node.output.name):
-            operands = [new[v.id] for v in node.inputs]
-            if node.output.id in wanted:
-                results: tuple[Value, ...] = (_wrapped(b, node, operands),)
-            else:
-                kinds = [v.dtype for v in node.outputs]
-                results = b.emit_all(node.op, operands, node.attrs, kinds)
-            for old, made in zip(node.outputs, results, strict=True):
-                new[old.id] = made
-                b.rename(made, old.name)
-    for value in graph.outputs:
-        b.output(new[value.id], value.name)
-    return b.finish()
+class _Wrapper(Rebuilder):
+    def __init__(self, graph: Graph, wanted: set[int]) -> None:
+        super().__init__(graph)
+        self.wanted = wanted
+
+    def node(self, node: Node) -> None:
+        if node.output.id in self.wanted:
+            operands = [self.new[v.id] for v in node.inputs]
+            self.new[node.output.id] = _wrapped(self.b, node, operands)
+        else:
+            super().node(node)
+        for old in node.outputs:
+            self.b.rename(self.new[old.id], old.name)
 
 
 def _wrapped(b: GraphBuilder, node: Node, operands: list[Value]) -> Value:
