@@ -29,6 +29,7 @@ class Options:
         auto_cast: all, matmult or none (the ladder of neuron-facts 6.1).
         auto_cast_type: bf16 or fp16.
         shapes: static shapes for inputs that leave dimensions free, by input name.
+        batch: the extent of the inputs' batch, where the model leaves it free.
         without: names of passes to leave out (`PASSES`).
         pipeline_cores: cores that the model is cut over; 1 cuts nothing.
         pin_weights: keep in SBUF over all runs what weights there is room for.
@@ -45,6 +46,7 @@ class Options:
     auto_cast: str = "all"
     auto_cast_type: str = "bf16"
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    batch: int | None = None
     without: frozenset[str] = frozenset()
     pipeline_cores: int = 1
     pin_weights: bool = False
@@ -63,6 +65,7 @@ class Options:
             "auto_cast_type": self.auto_cast_type,
             "shapes": {k: list(map(int, v)) for k, v in self.shapes.items()},
             "without": sorted(self.without),
+            **({"batch": self.batch} if self.batch is not None else {}),
             **({"level": self.level} if self.level != Options.level else {}),
             **({"budget": self.budget} if self.level >= 3 else {}),
             **({"pin_weights": True} if self.pin_weights else {}),

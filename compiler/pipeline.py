@@ -77,7 +77,7 @@ def compile_model(
     clock = Clock(progress)
     hw = load_target(options.target)
     clock.step("import")
-    graph = import_onnx(model, dict(options.shapes))
+    graph = import_onnx(model, dict(options.shapes), options.batch)
     return compile_graph(graph, hw, options, clock)
 
 

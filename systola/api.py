@@ -34,6 +34,7 @@ def compile(
     auto_cast: str = ...,
     auto_cast_type: str = ...,
     shapes: Mapping[str, Sequence[int]] | None = ...,
+    batch: int | None = ...,
     must_compile: Literal[True],
     pipeline_cores: int = ...,
     pin_weights: bool = ...,
@@ -51,6 +52,7 @@ def compile(
     auto_cast: str = ...,
     auto_cast_type: str = ...,
     shapes: Mapping[str, Sequence[int]] | None = ...,
+    batch: int | None = ...,
     must_compile: bool = ...,
     minimum_segment_size: int = ...,
     host_ops: Iterable[str] = ...,
@@ -71,6 +73,7 @@ def compile(
     auto_cast: str = Options.auto_cast,
     auto_cast_type: str = Options.auto_cast_type,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    batch: int | None = None,
     must_compile: bool = False,
     minimum_segment_size: int = Options.minimum_segment_size,
     host_ops: Iterable[str] = (),
@@ -90,6 +93,7 @@ def compile(
         auto_cast: what is computed in 16 bits: "all", "matmult" or "none".
         auto_cast_type: "bf16" or "fp16".
         shapes: a static shape for each input that leaves dimensions free.
+        batch: the extent of the batch, in every input that leaves it free.
         must_compile: refuse a model that does not run wholly on the device.
         minimum_segment_size: operations that a section of the device has at least, where there are
             several.
@@ -112,6 +116,7 @@ def compile(
         auto_cast,
         auto_cast_type,
         dict(shapes or {}),
+        batch,
         must_compile=must_compile,
         minimum_segment_size=minimum_segment_size,
         host_ops=frozenset(host_ops),

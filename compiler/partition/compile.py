@@ -68,7 +68,7 @@ def compile_any(
     source = read_model(model)
     if not options.host_ops and not options.host_nodes:
         try:
-            graph = Importer(source).run(dict(options.shapes))
+            graph = Importer(source).run(dict(options.shapes), options.batch)
             if not refused_gathers(graph):
                 return compile_for_cores(graph, hw, options, clock)
         except (UnsupportedError, ShapeError) as refused:
@@ -98,7 +98,7 @@ class _Partition:
         forced = _named(calls_of(self.model.proto.graph), self.options)
         while True:
             self.clock.step("partition")
-            probed = probe(self.model, self.options.shapes, forced)
+            probed = probe(self.model, self.options.shapes, forced, self.options.batch)
             if probed.dynamic and not self.options.host_dynamic:
                 raise depends_on_data(probed)
             more = self._further(probed)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import onnx
 
 from compiler.errors import ShapeError, UnsupportedError
+from compiler.frontends.onnx.batch import with_batch
 from compiler.frontends.onnx.importer import Importer, Scope
 from compiler.frontends.onnx.model import Model
 from compiler.frontends.onnx.shapes import input_types
@@ -50,13 +51,18 @@ class Probed:
     outputs: tuple[str, ...]
 
 
-def probe(model: Model, shapes: Mapping[str, Sequence[int]], forced: Mapping[str, str]) -> Probed:
+def probe(
+    model: Model,
+    shapes: Mapping[str, Sequence[int]],
+    forced: Mapping[str, str],
+    batch: int | None = None,
+) -> Probed:
     """Walk a model; `forced` are the calls that go to the host whatever they are, with reasons.
 
     Raises:
         SystolaError: what is wrong with the model, beside what a host can do for it.
     """
-    return _Probe(model, forced).probed(dict(shapes))
+    return _Probe(model, forced).probed(dict(shapes), batch)
 
 
 @dataclass
@@ -71,10 +77,11 @@ class _Probe(Importer):
         super().__init__(model)
         self.forced, self.found = forced, _Found()
 
-    def probed(self, shapes: dict[str, Sequence[int]]) -> Probed:
+    def probed(self, shapes: dict[str, Sequence[int]], batch: int | None) -> Probed:
         graph, scope = self.model.proto.graph, Scope()
         self._bind_initializers(graph, scope)
-        inputs = self._bind_inputs(graph, scope, shapes)
+        free = [i for i in graph.input if i.name not in scope.values]
+        inputs = self._bind_inputs(with_batch(free, batch), scope, shapes)
         calls = calls_of(graph)
         for call in calls:
             self._visit(call, scope)
@@ -125,19 +132,18 @@ class _Probe(Importer):
             self.found.types[name] = kind
 
     def _bind_inputs(
-        self, graph: onnx.GraphProto, scope: Scope, shapes: dict[str, Sequence[int]]
+        self, free: Sequence[onnx.ValueInfoProto], scope: Scope, shapes: dict[str, Sequence[int]]
     ) -> tuple[str, ...]:
         """The device's inputs become values; types that it has not stay with the host."""
-        free = [i for i in graph.input if i.name not in scope.values]
-        plain = onnx.GraphProto()
+        plain: list[onnx.ValueInfoProto] = []
         for info in free:
             kind = info.type
             if kind.WhichOneof("value") == "tensor_type" and is_device_type(kind):
-                plain.input.append(info)
+                plain.append(info)
                 continue
             scope.values[info.name] = None
             self.found.types[info.name] = _shaped(kind, shapes.pop(info.name, None))
-        for name, shape, dtype in input_types(plain, shapes, set()):
+        for name, shape, dtype in input_types(plain, shapes):
             scope.values[name] = self.b.input(name, shape, dtype)
         return tuple(i.name for i in free)
 

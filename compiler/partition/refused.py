@@ -44,8 +44,8 @@ def depends_on_data(probed: Probed) -> ShapeError:
         "every shape is known at compile time",
         found=f"tensor {tensor!r}: {_dimensions(probed, tensor)}; {probed.host[name]}",
         at=f'node "{cause.name}" ({cause.op})',
-        hint="fix the model's free dimensions with --shape, or leave what depends on data to the "
-        "host: --host-dynamic",
+        hint="fix the model's free dimensions with --shape or --batch, or leave what depends on "
+        "data to the host: --host-dynamic",
     )
 
 

@@ -13,10 +13,12 @@ from systola.commands.options import (
     AsJson,
     AutoCast,
     AutoCastType,
+    Batch,
     Cast,
     CastType,
     Cores,
     Cut,
+    Extents,
     PinWeights,
     PipelineCores,
     Shapes,
@@ -41,12 +43,13 @@ def bench(
     auto_cast: Cast = AutoCast.ALL,
     auto_cast_type: CastType = AutoCastType.BF16,
     shape: Shapes = None,
+    batch: Batch = None,
     json: AsJson = False,
 ) -> None:
     """Measure throughput and latency on one or several simulated cores."""
     from systola import throughput
 
-    chosen = (target, auto_cast, auto_cast_type, shape)
+    chosen = (target, auto_cast, auto_cast_type, Extents.of(shape, batch))
     cut = Cut(pipeline_cores=pipeline_cores, pin_weights=pin_weights)
     loaded = compiled_or_loaded(model, chosen, cut, json)
     with console.progress(json) as step:

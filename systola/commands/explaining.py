@@ -13,11 +13,12 @@ from systola.commands.options import (
     AsJson,
     AutoCast,
     AutoCastType,
+    Batch,
     Cast,
     CastType,
+    Extents,
     Shapes,
     Target,
-    shapes_of,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def explain(
     auto_cast: Cast = AutoCast.ALL,
     auto_cast_type: CastType = AutoCastType.BF16,
     shape: Shapes = None,
+    batch: Batch = None,
     layers: Annotated[
         int, typer.Option("--layers", min=0, help="How many layers to show, longest first.")
     ] = 16,
@@ -57,9 +59,12 @@ def explain(
     """Say where the time goes, by layer and by cause, and what other hardware would gain."""
     if output is not None and output.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise typer.BadParameter(f"{output.name!r}: a picture ends in .png, .svg or .pdf")
+    extents = Extents.of(shape, batch)
     is_neff = model.suffix.lower() == ".neff"
-    if is_neff and (recompile or shape):
-        raise typer.BadParameter("a NEFF is compiled already: --recompile, --shape are for models")
+    if is_neff and (recompile or extents != Extents()):
+        raise typer.BadParameter(
+            "a NEFF is compiled already: --recompile, --shape and --batch are for models"
+        )
     with console.progress(json) as step:
         step("starting")
         from systola.api import compile, load
@@ -72,7 +77,8 @@ def explain(
                 model,
                 auto_cast=auto_cast.value,
                 auto_cast_type=auto_cast_type.value,
-                shapes=shapes_of(shape),
+                shapes=extents.shapes,
+                batch=extents.batch,
                 progress=step,
                 **options,
             )

@@ -14,12 +14,14 @@ from systola.commands.options import (
     AsJson,
     AutoCast,
     AutoCastType,
+    Batch,
     Budget,
     Cast,
     CastType,
     Cores,
     Cut,
     Effort,
+    Extents,
     HostDynamic,
     HostNodes,
     HostOps,
@@ -32,7 +34,6 @@ from systola.commands.options import (
     SegmentSize,
     Shapes,
     Target,
-    shapes_of,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def compile(
     auto_cast: Cast = AutoCast.ALL,
     auto_cast_type: CastType = AutoCastType.BF16,
     shape: Shapes = None,
+    batch: Batch = None,
     must_compile: MustCompile = False,
     minimum_segment_size: SegmentSize = 1,
     host_op: HostOps = None,
@@ -73,7 +75,7 @@ def compile(
     """Compile a model into a NEFF."""
     host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
     cut = Cut.of(*host, pipeline_cores, pin_weights)
-    chosen = (target, auto_cast, auto_cast_type, shape)
+    chosen = (target, auto_cast, auto_cast_type, Extents.of(shape, batch))
     compiled = _compiled(model, *chosen, cut, json, Effort(level, budget), to_run=False)
     compiled.save(output)
     if report_file is not None:
@@ -105,6 +107,7 @@ def run(
     auto_cast: Cast = AutoCast.ALL,
     auto_cast_type: CastType = AutoCastType.BF16,
     shape: Shapes = None,
+    batch: Batch = None,
     must_compile: MustCompile = False,
     minimum_segment_size: SegmentSize = 1,
     host_op: HostOps = None,
@@ -126,7 +129,11 @@ def run(
     host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
     cut = Cut.of(*host, pipeline_cores, pin_weights)
     loaded = compiled_or_loaded(
-        model, (target, auto_cast, auto_cast_type, shape), cut, json, Effort(level)
+        model,
+        (target, auto_cast, auto_cast_type, Extents.of(shape, batch)),
+        cut,
+        json,
+        Effort(level),
     )
     with console.progress(json) as step:
         step("load and verify")
@@ -147,6 +154,7 @@ def accuracy(
     auto_cast: Cast = AutoCast.ALL,
     auto_cast_type: CastType = AutoCastType.BF16,
     shape: Shapes = None,
+    batch: Batch = None,
     layers: Annotated[
         int, typer.Option("--layers", min=0, help="How many layers to show, worst first.")
     ] = 12,
@@ -157,7 +165,8 @@ def accuracy(
     from systola.inputs import read_arrays
 
     given = {} if inputs is None else read_arrays(inputs)
-    compiled = _compiled(model, target, auto_cast, auto_cast_type, shape, Cut(), json)
+    extents = Extents.of(shape, batch)
+    compiled = _compiled(model, target, auto_cast, auto_cast_type, extents, Cut(), json)
     with console.progress(json) as step:
         found = measure(compiled, model, given, step)
     if json:
@@ -198,12 +207,12 @@ def demo(
 
 def compiled_or_loaded(
     model: Path,
-    chosen: tuple[str | None, AutoCast, AutoCastType, list[str] | None],
+    chosen: tuple[str | None, AutoCast, AutoCastType, Extents],
     cut: Cut,
     quiet: bool,
     effort: Effort | None = None,
 ) -> Model | SectionedModel:
-    """A NEFF's model, or one compiled now. `chosen`: target, auto-cast, its type, shapes."""
+    """A NEFF's model, or one compiled now. `chosen`: target, auto-cast, its type, extents."""
     if _is_neff(model):
         from systola.api import load
 
@@ -217,13 +226,13 @@ def _compiled(
     target: str | None,
     auto_cast: AutoCast,
     auto_cast_type: AutoCastType,
-    shape: list[str] | None,
+    extents: Extents,
     cut: Cut,
     quiet: bool,
     effort: Effort | None = None,
     to_run: bool = True,
 ) -> CompiledModel | CompiledSections:
-    shapes, effort = shapes_of(shape), effort or Effort()
+    effort = effort or Effort()
     with console.progress(quiet) as step:
         step("starting")
         from compiler.options import Options
@@ -236,7 +245,8 @@ def _compiled(
                 target=target or Options.target,
                 auto_cast=auto_cast.value,
                 auto_cast_type=auto_cast_type.value,
-                shapes=shapes,
+                shapes=extents.shapes,
+                batch=extents.batch,
                 must_compile=cut.must_compile,
                 minimum_segment_size=cut.minimum_segment_size,
                 host_ops=cut.host_ops,
@@ -267,14 +277,14 @@ def _is_neff(path: Path) -> bool:
 
 
 def _require_no_options(
-    auto_cast: AutoCast, auto_cast_type: AutoCastType, shape: Sequence[str] | None, cut: Cut
+    auto_cast: AutoCast, auto_cast_type: AutoCastType, extents: Extents, cut: Cut
 ) -> None:
     """A NEFF is compiled already."""
-    plain = auto_cast is AutoCast.ALL and auto_cast_type is AutoCastType.BF16 and not shape
-    if not plain or cut != Cut():
+    plain = auto_cast is AutoCast.ALL and auto_cast_type is AutoCastType.BF16
+    if not plain or extents != Extents() or cut != Cut():
         raise typer.BadParameter(
-            "a NEFF is compiled already: --auto-cast, --auto-cast-type, --shape, --pipeline-cores, "
-            "--pin-weights and those of the host are for models"
+            "a NEFF is compiled already: --auto-cast, --auto-cast-type, --shape, --batch, "
+            "--pipeline-cores, --pin-weights and those of the host are for models"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -86,6 +86,19 @@ def shapes_of(texts: list[str] | None) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+@dataclass(frozen=True)
+class Extents:
+    """What was given of the extents that a model leaves free."""
+
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    batch: int | None = None
+
+    @classmethod
+    def of(cls, shapes: list[str] | None, batch: int | None) -> Extents:
+        """From `--shape` and `--batch`. Raises typer.BadParameter."""
+        return cls(shapes_of(shapes), batch)
+
+
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX model.")]
 NeffFile = Annotated[Path, typer.Argument(metavar="FILE.neff", help="A compiled model.")]
 Target = Annotated[
@@ -100,6 +113,15 @@ Shapes = Annotated[
     list[str] | None,
     typer.Option(
         "--shape", metavar="NAME=1,3,224,224", help="An input's static shape; may be repeated."
+    ),
+]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        "--batch",
+        min=1,
+        metavar="N",
+        help="The extent of the batch, in every input that leaves it free.",
     ),
 ]
 MustCompile = Annotated[

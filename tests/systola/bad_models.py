@@ -580,6 +580,13 @@ SHAPES = [
         "--shape", "x=2", "--shape", "w=3")),
     Case("a shape that is text", "SYS-U000", graph(FREE, "--shape", "x=many")),
     Case("a shape given", LEGAL, graph(FREE, "--shape", "x=2,3")),
+    Case("a batch for a model that has its own", "SYS-F105", graph(
+        "agraph (float[2,3] x) => (float[2,3] y) { y = Relu(x) }", "--batch", "4")),
+    Case("a batch and another shape", "SYS-F104", graph(
+        FREE, "--batch", "4", "--shape", "x=2,3")),
+    Case("a batch of nothing", "SYS-U000", graph(FREE, "--batch", "0")),
+    Case("an enormous batch", "SYS-F130", graph(FREE, "--batch", f"{1 << 62}")),
+    Case("a batch given", LEGAL, graph(FREE, "--batch", "2")),
 ]  # fmt: skip
 
 CASES = [*FILES, *VERSIONS, *GRAPHS, *WEIGHTS, *NODES, *SUBGRAPHS, *SHAPES]

@@ -208,9 +208,13 @@ def test_a_free_dimension_is_asked_for_and_can_be_given(call: Call, tmp_path: Pa
     code, found = call("run", model)
     assert code == 3
     assert "--shape" in found["error"]["hint"]
-    code, found = call("run", model, "--shape", "x=4,8")
-    assert code == 0
-    assert found["output_tensors"]["y"]["shape"] == [4, 8]
+    assert "--batch" in found["error"]["hint"]
+    for option in (("--shape", "x=4,8"), ("--batch", "4")):
+        code, found = call("run", model, *option)
+        assert code == 0
+        assert found["output_tensors"]["y"]["shape"] == [4, 8]
+    for command in ("accuracy", "explain", "bench"):
+        assert call(command, model, "--batch", "4")[0] == 0
     assert call("run", model, "--shape", "z=4,8")[0] in (2, 3)
 
 
@@ -231,6 +235,7 @@ def test_an_operator_without_mapping_is_named(call: Call, tmp_path: Path) -> Non
         ("run", DIGITS, "--shape", "x"),
         ("run", DIGITS, "--shape", "x=1,-3"),
         ("run", DIGITS, "--shape", "x=1,a"),
+        ("run", DIGITS, "--batch", "0"),
         ("run", DIGITS, "--shape", "x=1", "--shape", "x=2"),
         ("plot", "t.json", "-o", "t.gif"),
         ("isa", "frobnicate"),

@@ -17,6 +17,7 @@ import onnx
 
 import compiler.frontends.onnx.operators  # noqa: F401  # registers every importer
 from compiler.errors import CapacityError, UnsupportedError
+from compiler.frontends.onnx.batch import with_batch
 from compiler.frontends.onnx.functions import function_body, has_body
 from compiler.frontends.onnx.model import Model, read_model
 from compiler.frontends.onnx.reference import evaluate_constant_node
@@ -36,7 +37,9 @@ DEEPEST_NESTING = 32  # functions and subgraphs inside each other
 
 
 def import_onnx(
-    model: str | Path | bytes | onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None
+    model: str | Path | bytes | onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    batch: int | None = None,
 ) -> Graph:
     """Import an ONNX model as a graph of core ops.
 
@@ -44,6 +47,7 @@ def import_onnx(
         model: a path, the file's bytes, or a parsed model.
         shapes: the static shape of an input by its name, or one extent by a symbolic
             dimension's name, where the model leaves dimensions free.
+        batch: the extent of the inputs' batch, where the model leaves it free (`batch.py`).
 
     Raises:
         MalformedError: the file cannot be read or breaks ONNX's rules (SYS-F0xx).
@@ -51,7 +55,7 @@ def import_onnx(
         UnsupportedError: operators without a mapping, all of them named (SYS-F200).
     """
     source = read_model(model)
-    return Importer(source).run(dict(shapes or {}))
+    return Importer(source).run(dict(shapes or {}), batch)
 
 
 class Scope:
@@ -80,10 +84,11 @@ class Importer:
         self.missing: list[tuple[str, str, str]] = []  # operator, node, reason
         self.depth = 0
 
-    def run(self, shapes: dict[str, Sequence[int]]) -> Graph:
+    def run(self, shapes: dict[str, Sequence[int]], batch: int | None = None) -> Graph:
         graph, scope = self.model.proto.graph, Scope()
         self._load_initializers(graph, scope, self.model.data)
-        for name, shape, dtype in input_types(graph, shapes, set(scope.values)):
+        inputs = [i for i in graph.input if i.name not in scope.values]
+        for name, shape, dtype in input_types(with_batch(inputs, batch), shapes):
             scope.values[name] = self.b.input(name, shape, dtype)
         self.import_nodes(graph.node, scope, self.model.opsets, ())
         if self.missing:
@@ -331,7 +336,7 @@ def _check_size(value: Value) -> None:
             "SYS-F130",
             "a tensor is small enough to exist",
             found=f"{value} is {value.size_bytes:.3g} bytes",
-            hint="check the shapes given with --shape",
+            hint="check the shapes given with --shape and --batch",
         )
 
 

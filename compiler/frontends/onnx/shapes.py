@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import onnx
 
 from compiler.errors import ShapeError, UnsupportedError, UsageError
+from compiler.frontends.onnx.batch import Extent, Extents, batch_is_all, extents_of
 from compiler.frontends.onnx.tensors import dtype_of
 from compiler.graph.graph import DType
 
-Extent = int | str | None  # known, symbolic, or unnamed and free
-
 
 def input_types(
-    graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]], initialized: set[str]
+    inputs: Iterable[onnx.ValueInfoProto], shapes: Mapping[str, Sequence[int]]
 ) -> list[tuple[str, tuple[int, ...], DType]]:
-    """(name, shape, dtype) of every input that is no initializer, in order.
+    """(name, shape, dtype) of every input, in order.
 
     Raises:
         UsageError: a shape for an unknown input, or against what the model fixes (F103, F104).
         ShapeError: dimensions that stay unknown, all of them named (F101).
     """
-    inputs = [i for i in graph.input if i.name not in initialized]
+    inputs = list(inputs)
     declared = {i.name: _declared(i) for i in inputs}
     symbols = _symbols(declared, shapes)
     free: list[str] = []
@@ -56,20 +55,10 @@ def _declared(info: onnx.ValueInfoProto) -> list[Extent] | None:
             found=f"a {kind or 'value without a type'}",
             at=f"input {info.name!r}",
         )
-    if not info.type.tensor_type.HasField("shape"):
-        return None
-    extents: list[Extent] = []
-    for dim in info.type.tensor_type.shape.dim:
-        if dim.HasField("dim_value") and dim.dim_value >= 0:
-            extents.append(int(dim.dim_value))
-        else:
-            extents.append(str(dim.dim_param) or None)
-    return extents
+    return extents_of(info)
 
 
-def _symbols(
-    declared: Mapping[str, list[Extent] | None], shapes: Mapping[str, Sequence[int]]
-) -> dict[str, int]:
+def _symbols(declared: Extents, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """The symbolic dimensions that the given shapes fix, checked against the model."""
     known = {e for extents in declared.values() for e in extents or () if isinstance(e, str)}
     symbols = {name: int(s[0]) for name, s in shapes.items() if name in known and len(s) == 1}
@@ -99,8 +88,8 @@ def _symbols(
         if not fits:
             raise UsageError(
                 "SYS-F104",
-                "a given shape agrees with what the model fixes",
-                found=f"{name}={list(shape)}; the model says {extents}",
+                "a given shape agrees with what the model, or the batch, fixes",
+                found=f"{name}={list(shape)}; fixed are {extents}",
                 hint="give only what is free, or export the model for this shape",
             )
         for extent, given in zip(extents, shape, strict=True):
@@ -115,12 +104,14 @@ def _symbols(
     return symbols
 
 
-def _unknown(free: Sequence[str], declared: Mapping[str, list[Extent] | None]) -> ShapeError:
+def _unknown(free: Sequence[str], declared: Extents) -> ShapeError:
     options = " ".join(
         f"--shape {name}={','.join(str(e) if isinstance(e, int) else 'N' for e in extents or ())}"
         for name, extents in declared.items()
         if extents is None or not all(isinstance(e, int) for e in extents)
     )
+    if batch_is_all(declared):
+        options = f"--batch N, or {options}"
     return ShapeError(
         "SYS-F101",
         "every shape is known at compile time",

@@ -201,6 +201,36 @@ class TestShapes:
         with pytest.raises(UsageError, match="SYS-F104"):
             import_onnx(self.free("batch", 3), {"x": shape})
 
+    def test_a_batch_fixes_the_first_dimension_of_every_input(self) -> None:
+        nodes = [helper.make_node("Concat", ["a", "b"], ["y"], axis=1)]
+        model = model_of(nodes, {"a": ["n", 2], "b": [None, 1]}, ["y"])
+        graph = import_onnx(model, batch=6)
+        assert [v.shape for v in graph.inputs] == [(6, 2), (6, 1)]
+        assert graph.outputs[0].shape == (6, 3)
+        assert [d.dim_param for d in model.graph.input[0].type.tensor_type.shape.dim] == ["n", ""]
+
+    def test_a_dimension_that_is_named_batch_is_the_batch(self) -> None:
+        model = self.free("sequence", "batch_size", 3)
+        graph = import_onnx(model, {"sequence": [4]}, batch=6)
+        assert graph.inputs[0].shape == (4, 6, 3)
+        with pytest.raises(ShapeError, match="dimension 0: 'sequence'"):
+            import_onnx(model, batch=6)
+
+    def test_a_batch_that_the_model_has_already_is_allowed_another_refused(self) -> None:
+        assert import_onnx(self.free(6, 3), batch=6).inputs[0].shape == (6, 3)
+        for batch in (5, 3, 0, -1):
+            with pytest.raises(UsageError, match="SYS-F105"):
+                import_onnx(self.free(6, 3), batch=batch)
+        with pytest.raises(UsageError, match="SYS-F104"):
+            import_onnx(self.free("n", 3), {"x": [5, 3]}, batch=6)
+
+    def test_the_batch_is_offered_where_it_is_all_that_is_free(self) -> None:
+        with pytest.raises(ShapeError, match="--batch N, or --shape x=N,3"):
+            import_onnx(self.free("n", 3))
+        with pytest.raises(ShapeError) as caught:
+            import_onnx(self.free("n", "m"))
+        assert "--batch" not in str(caught.value)
+
     def test_a_shape_for_nobody_is_refused(self) -> None:
         with pytest.raises(UsageError, match="SYS-F103"):
             import_onnx(self.free(1, 3), {"z": [1]})
