@@ -58,8 +58,9 @@ Bytes = Callable[[Value], int]
 def profile(graph: Graph, bytes_of: Bytes) -> list[int]:
     """Bytes a partition that are live while each node runs; weights are not counted, nor what is
     fused away."""
-    stored = ends_in_dram(graph)
-    fused = never_whole(graph) | stored
+    groups = group(graph)
+    stored = ends_in_dram(graph, groups)
+    fused = never_whole(graph, groups) | stored
     last = {v.id: len(graph.nodes) for v in graph.outputs}
     for i, node in enumerate(graph.nodes):
         if node.op == "concat" and node.output.id in stored:

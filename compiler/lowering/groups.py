@@ -9,7 +9,7 @@ node outside, for then neither could be first.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from compiler.graph.graph import Graph, Node, Value
@@ -71,6 +71,7 @@ def group(
     taken: set[int] = {id(node) for nest in found.values() for node in nest.nodes}
     groups: list[Group] = []
     nodes = graph.nodes
+    last_use = {v.id: i for i, node in enumerate(nodes) for v in node.inputs}
     for i, node in enumerate(nodes):
         if id(node) in found:
             groups.append(Group(found[id(node)].nodes, found[id(node)]))
@@ -78,18 +79,18 @@ def group(
             continue
         members = [node]
         if fuse and (node.op in ANCHORS or is_elementwise(node)):
-            members += _followers(nodes[i + 1 : i + 1 + WINDOW], node, taken, joins)
+            members += _followers(nodes[i + 1 : i + 1 + WINDOW], node, i, last_use, taken, joins)
         taken.update(id(m) for m in members)
         groups.append(Group(tuple(members)))
     return _ordered(groups)
 
 
-def never_whole(graph: Graph) -> set[int]:
+def never_whole(graph: Graph, groups: Sequence[Group]) -> set[int]:
     """Values that only the group which makes them reads: they exist tile by tile."""
     readers = graph.consumers()
     kept = {v.id for v in graph.outputs}
     found = set()
-    for members in group(graph):
+    for members in groups:
         mine = {id(n) for n in members.nodes}
         for v in (v for n in members.nodes for v in n.outputs):
             if v.id not in kept and all(id(r) in mine for r in readers.get(v.id, [])):
@@ -97,7 +98,7 @@ def never_whole(graph: Graph) -> set[int]:
     return found
 
 
-def ends_in_dram(graph: Graph) -> set[int]:
+def ends_in_dram(graph: Graph, groups: Sequence[Group]) -> set[int]:
     """Outputs that nobody reads, made by a product or joined: parts are stored as they are made."""
     readers, kept = graph.consumers(), {v.id for v in graph.outputs}
     found = {
@@ -108,7 +109,7 @@ def ends_in_dram(graph: Graph) -> set[int]:
         and not readers.get(n.output.id)
         and not any(graph.is_constant(v) for v in n.inputs)
     }
-    for members in group(graph):
+    for members in groups:
         if members.anchor.op == "matmul" and members.nest is None:
             results = members.outputs(graph)
             if len(results) == 1 and results[0].id in kept and not readers.get(results[0].id):
@@ -119,13 +120,18 @@ def ends_in_dram(graph: Graph) -> set[int]:
 def _followers(
     rest: tuple[Node, ...],
     anchor: Node,
+    at: int,
+    last_use: dict[int, int],
     taken: set[int],
     joins: Callable[[Node, Node], bool] | None,
 ) -> list[Node]:
     inside = {anchor.output.id}
     tainted: set[int] = set()
     members = []
-    for node in rest:
+    end = last_use.get(anchor.output.id, at)
+    for i, node in enumerate(rest, at + 1):
+        if i > end:
+            break  # nothing behind reads what is inside
         reads = {v.id for v in node.inputs}
         if not reads & (inside | tainted):
             continue
@@ -139,6 +145,7 @@ def _followers(
         if fits:
             members.append(node)
             inside.add(node.output.id)
+            end = max(end, last_use.get(node.output.id, i))
         else:
             tainted.update(v.id for v in node.outputs)
     return members
