@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 
 from compiler.graph.attrs import integer
-from compiler.graph.graph import Graph, Node
+from compiler.graph.graph import Graph, Node, Value
+from compiler.lowering.places import device_dtype, has_device_dtype
 from isa.hardware import Hardware
 
 
@@ -42,6 +43,13 @@ def node_macs(node: Node) -> int:
     return 0
 
 
+def device_bytes(value: Value) -> int:
+    """Bytes of a value in the machine's type for its own: 64-bit integers are narrowed."""
+    if not has_device_dtype(value.dtype):
+        return value.size_bytes
+    return value.size * device_dtype(value.dtype).size_bytes
+
+
 def compulsory_bytes(graph: Graph) -> int:
     """DRAM bytes that every execution has to move."""
     rows: dict[int, int] = {}
@@ -52,17 +60,17 @@ def compulsory_bytes(graph: Graph) -> int:
                 continue  # a single number is part of the instruction
             if node.op == "gather" and i == 0 and node.inputs[1].id not in graph.constants:
                 axis = integer(node, "axis")
-                read = math.prod(node.inputs[1].shape) * value.size_bytes // value.shape[axis]
+                read = math.prod(node.inputs[1].shape) * device_bytes(value) // value.shape[axis]
                 rows[value.id] = rows.get(value.id, 0) + read
             else:
                 whole.add(value.id)
     total = 0
     for value in graph.constant_values:
         if value.id in whole:
-            total += value.size_bytes
+            total += device_bytes(value)
         elif value.id in rows:
-            total += min(value.size_bytes, rows[value.id])
-    return total + sum(v.size_bytes for v in (*graph.inputs, *graph.outputs))
+            total += min(device_bytes(value), rows[value.id])
+    return total + sum(device_bytes(v) for v in (*graph.inputs, *graph.outputs))
 
 
 def finite_sbuf(graph: Graph, hw: Hardware) -> int:
@@ -87,7 +95,7 @@ def finite_sbuf(graph: Graph, hw: Hardware) -> int:
             of_value[value.id] = above[k]
     heavy = [k for k, node in enumerate(graph.nodes) if macs[k]]
     below = {k: sum(1 << j for j in above if above[j] >> k & 1) for k in heavy}
-    size = {v.id: v.size_bytes for v in graph.constant_values if v.id in readers}
+    size = {v.id: device_bytes(v) for v in graph.constant_values if v.id in readers}
     held = hw.partitions * hw.sbuf_partition_bytes
     most = 0
     for k in heavy:

@@ -55,3 +55,12 @@ def test_weights_that_fit_or_come_first_are_no_matter() -> None:
     for graph in (chain(1024, 1024, 1024, rows=128), chain(48 * 1024, 1024, 1024)):
         limits = bound(graph, HW)
         assert limits.sbuf_cycles == limits.cycles
+
+
+def test_what_crosses_counts_in_the_machines_type() -> None:
+    """INT64 is INT32 in DRAM, a boolean is a byte."""
+    b = GraphBuilder("types")
+    table = b.constant(np.zeros((8, 4), np.float32), name="table")
+    rows = b.emit("gather", table, b.input("i", (3,), np.dtype(np.int64)), axis=0)
+    b.output(b.emit("select", b.input("c", (3, 1), np.dtype(bool)), rows, rows), "y")
+    assert bound(b.finish(), HW).dram_bytes == 3 * 4 + 3 + 3 * 4 * 4 + 3 * 4 * 4
