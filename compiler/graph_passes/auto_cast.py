@@ -25,9 +25,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from compiler.errors import UsageError
-from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import BF16, FP16, FP32, Array, DType, Graph, Node, Value, is_integer
 from compiler.graph.ops import CORE_OPS, Family
+from compiler.graph_passes.rebuild import Rebuilder
 
 AutoCastMode: TypeAlias = Literal["all", "matmult", "none"]
 
@@ -72,37 +72,28 @@ def auto_cast(
     return _AutoCast(graph, mode == "all", narrow, kept).run()
 
 
-class _AutoCast:
+class _AutoCast(Rebuilder):
+    keeps_names = True
+
     def __init__(self, graph: Graph, everything: bool, narrow: DType, rounded: Rounded) -> None:
-        self.graph, self.everything, self.narrow = graph, everything, narrow
-        self.rounded = rounded
-        self.b = GraphBuilder(graph.name)
-        self.b.notes += graph.notes
-        self.new: dict[int, Value] = {}
+        super().__init__(graph)
+        self.everything, self.narrow, self.rounded = everything, narrow, rounded
         self.statistics: set[int] = set()  # ids of small FP32 values, by the old graph
         self.outputs = {v.id for v in graph.outputs}
         self.whole = _whole_numbers(graph)
 
-    def run(self) -> Graph:
-        for value in self.graph.inputs:
-            self.new[value.id] = self.b.input(value.name, value.shape, value.dtype)
-        for value in self.graph.constant_values:
-            array = self.graph.constants[value.id]
-            if self.everything and self.narrow == BF16 and _is_vector(value):
-                array = _saturated(array, BF16)  # FP16's range is too small to clip by
-            self.new[value.id] = self.b.constant(array, name=value.name)
-            if _is_vector(value):
-                self.statistics.add(value.id)
-        for node in self.graph.nodes:
-            with self.b.origin(node.sources, node.output.name):
-                self.node(node)
-        for value in self.graph.outputs:
-            with self.b.origin((), value.name):
-                new = self.new[value.id]
-                if new.dtype != value.dtype:
-                    new = self.b.emit("cast", new, to=value.dtype)
-                self.b.output(new, value.name)
-        return self.b.finish()
+    def constant(self, value: Value) -> Value:
+        if not _is_vector(value):
+            return super().constant(value)
+        self.statistics.add(value.id)
+        array = self.graph.constants[value.id]
+        if self.everything and self.narrow == BF16:
+            array = _saturated(array, BF16)  # FP16's range is too small to clip by
+        return self.b.constant(array, name=value.name)
+
+    def result(self, value: Value) -> Value:
+        new = self.new[value.id]
+        return new if new.dtype == value.dtype else self.b.emit("cast", new, to=value.dtype)
 
     def node(self, node: Node) -> None:
         family = CORE_OPS[node.op].family
@@ -117,11 +108,7 @@ class _AutoCast:
         dtypes = [self.storage(node, v, operands) for v in node.outputs]
         if node.op == "cast" and node.attrs["to"] == FP32:
             attrs["to"] = dtypes[0]
-        for old, new in zip(
-            node.outputs, self.b.emit_all(node.op, operands, attrs, dtypes), strict=True
-        ):
-            self.new[old.id] = new
-            self.b.rename(new, old.name)
+        self.bind_all(node, self.b.emit_all(node.op, operands, attrs, dtypes))
 
     def narrowed(self, value: Value) -> Value:
         if value.dtype != FP32:

@@ -17,13 +17,11 @@ Leaves   a graph that evaluates to the same values; folded convolutions carry `f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from compiler.graph.attrs import integer, integers, pairs
-from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Array, Graph, Node, Value
+from compiler.graph_passes.rebuild import Rebuilder
 
 FOLDS = 4
 ROOM = 32
@@ -121,45 +119,33 @@ def _read_folded(reader: Node, found: set[int]) -> bool:
     return reader.op == "conv" and _one_tap(reader)
 
 
-@dataclass
-class _Folder:
-    """One rebuild of a graph."""
+class _Folder(Rebuilder):
+    def __init__(self, graph: Graph, folded: set[int]) -> None:
+        super().__init__(graph)
+        self.folded = folded
 
-    graph: Graph
-    folded: set[int]
+    def node(self, node: Node) -> None:
+        operands = [self.new[v.id] for v in node.inputs]
+        attrs = dict(node.attrs)
+        sides = [v.id in self.folded for v in (*node.inputs[:1], node.output)]
+        if node.op == "conv" and any(sides):
+            attrs["folds"] = tuple(FOLDS if side else 1 for side in sides)
+            weights = self._filled_up(node, *sides)
+            operands[1] = self.b.constant(weights, name=node.inputs[1].name)
+            if integer(node, "groups") > 1:
+                attrs["groups"] = ROOM
+        elif node.output.id in self.folded:
+            operands = [
+                self.b.constant(self._repeated(v), name=v.name) if self.graph.is_constant(v) else o
+                for v, o in zip(node.inputs, operands, strict=True)
+            ]
+        kinds = [v.dtype for v in node.outputs]
+        self.bind_all(node, self.b.emit_all(node.op, operands, attrs, kinds))
 
-    def run(self) -> Graph:
-        graph, b = self.graph, GraphBuilder(self.graph.name)
-        b.notes.extend(graph.notes)
-        new = {v.id: b.input(v.name, v.shape, v.dtype) for v in graph.inputs}
-        for v in graph.constant_values:
-            new[v.id] = b.constant(graph.constants[v.id], v.dtype, v.name)
-        for node in graph.nodes:
-            with b.origin(node.sources, node.output.name):
-                operands = [new[v.id] for v in node.inputs]
-                attrs = dict(node.attrs)
-                if node.op == "conv":
-                    sides = [v.id in self.folded for v in (node.inputs[0], node.output)]
-                    if any(sides):
-                        attrs["folds"] = tuple(FOLDS if side else 1 for side in sides)
-                        weights = self._filled_up(node, *sides)
-                        operands[1] = b.constant(weights, name=node.inputs[1].name)
-                        if integer(node, "groups") > 1:
-                            attrs["groups"] = ROOM
-                elif node.output.id in self.folded:
-                    operands = [
-                        b.constant(self._repeated(v), name=v.name) if graph.is_constant(v) else o
-                        for v, o in zip(node.inputs, operands, strict=True)
-                    ]
-                dtypes = [v.dtype for v in node.outputs]
-                made = b.emit_all(node.op, operands, attrs, dtypes)
-            for old, value in zip(node.outputs, made, strict=True):
-                new[old.id] = value
-                if old.id not in self.folded:
-                    b.rename(value, old.name)
-        for v in graph.outputs:
-            b.output(new[v.id], v.name)
-        return b.finish()
+    def bind(self, old: Value, value: Value) -> None:
+        super().bind(old, value)
+        if old.id not in self.folded:
+            self.b.rename(value, old.name)
 
     def _filled_up(self, node: Node, folded_in: bool, folded_out: bool) -> Array:
         """The weights with zeros for the channels that fill a block up."""

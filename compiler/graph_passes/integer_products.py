@@ -99,6 +99,8 @@ def _constant(value: Value, graph: Graph, makers: dict[int, Node]) -> Array | No
 
 
 class _Typed(Rebuilder):
+    keeps_names = True
+
     def __init__(self, graph: Graph, types: dict[int, DType]) -> None:
         super().__init__(graph)
         self.types, self.makers = types, graph.producers()
@@ -108,8 +110,6 @@ class _Typed(Rebuilder):
             self._product(node, self.types[node.output.id])
         else:
             super().node(node)
-        for old in node.outputs:
-            self.b.rename(self.new[old.id], old.name)
 
     def _product(self, node: Node, kind: DType) -> None:
         b = self.b
@@ -120,4 +120,4 @@ class _Typed(Rebuilder):
             for v in node.inputs
         ]
         (product,) = b.emit_all(node.op, operands, node.attrs, [FP32])
-        self.new[node.output.id] = b.emit("cast", product, to=node.output.dtype)
+        self.bind(node.output, b.emit("cast", product, to=node.output.dtype))

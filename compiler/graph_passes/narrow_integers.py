@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import BOOL, INT32, INT64, Graph, Node, Value, is_integer
+from compiler.graph_passes.rebuild import Rebuilder
 
 Range: TypeAlias = tuple[int, int]  # least and greatest, both possible
 _INT32 = np.iinfo(np.int32)
@@ -176,14 +176,12 @@ def fits(found: Range, value: Value) -> bool:
     return bool(bounds.min <= found[0] and found[1] <= bounds.max)
 
 
-class _Narrowing:
+class _Narrowing(Rebuilder):
     """The walk that rebuilds the graph with the narrow types."""
 
     def __init__(self, graph: Graph, ranges: dict[int, Range]) -> None:
-        self.graph, self.ranges = graph, ranges
-        self.b = GraphBuilder(graph.name)
-        self.b.notes += graph.notes
-        self.new: dict[int, Value] = {}
+        super().__init__(graph)
+        self.ranges = ranges
 
     def is_narrow(self, value: Value) -> bool:
         found = self.ranges.get(value.id)
@@ -197,30 +195,25 @@ class _Narrowing:
     def as_type(self, value: Value, dtype: Any) -> Value:
         return value if value.dtype == dtype else self.b.emit("cast", value, to=dtype)
 
-    def run(self) -> Graph:
-        for value in self.graph.inputs:
-            given = self.b.input(value.name, value.shape, value.dtype)
-            self.new[value.id] = given
-            if self.is_narrow(value):
-                low, high = self.ranges[value.id]
-                with self.b.origin((), value.name):
-                    self.new[value.id] = self.b.emit("cast", given, to=INT32)
-                self.b.notes.append(
-                    f"input {value.name!r} is narrowed from int64 to int32: "
-                    f"as an index it lies in [{low}, {high}]"
-                )
-        for value in self.graph.constant_values:
-            array = self.graph.constants[value.id]
-            self.new[value.id] = self.b.constant(
-                array.astype(np.int32) if self.is_narrow(value) else array, name=value.name
-            )
-        for node in self.graph.nodes:
-            with self.b.origin(node.sources, node.output.name):
-                self.node(node)
-        for value in self.graph.outputs:
-            with self.b.origin((), value.name):
-                self.b.output(self.as_type(self.new[value.id], value.dtype), value.name)
-        return self.b.finish()
+    def input(self, value: Value) -> Value:
+        given = super().input(value)
+        if not self.is_narrow(value):
+            return given
+        low, high = self.ranges[value.id]
+        self.b.notes.append(
+            f"input {value.name!r} is narrowed from int64 to int32: "
+            f"as an index it lies in [{low}, {high}]"
+        )
+        with self.b.origin((), value.name):
+            return self.b.emit("cast", given, to=INT32)
+
+    def constant(self, value: Value) -> Value:
+        if not self.is_narrow(value):
+            return super().constant(value)
+        return self.b.constant(self.graph.constants[value.id].astype(np.int32), name=value.name)
+
+    def result(self, value: Value) -> Value:
+        return self.as_type(self.new[value.id], value.dtype)
 
     def node(self, node: Node) -> None:
         wide = [v for v in node.inputs if v.dtype == INT64]
@@ -237,7 +230,7 @@ class _Narrowing:
             if self.is_narrow(node.output):
                 attrs["to"] = INT32
             if operands[0].dtype == attrs["to"]:
-                self.new[node.output.id] = operands[0]
+                self.bind(node.output, operands[0])
                 return
         if node.op == "scatter":
             narrow = self.is_narrow(node.output) and all(
@@ -251,7 +244,7 @@ class _Narrowing:
             node.outputs, self.b.emit_all(node.op, operands, attrs, dtypes), strict=True
         ):
             self.b.rename(new, old.name)
-            self.new[old.id] = self.as_type(new, INT32 if self.is_narrow(old) else old.dtype)
+            self.bind(old, self.as_type(new, INT32 if self.is_narrow(old) else old.dtype))
 
     def result_type(self, node: Node, value: Value, operands: list[Value], narrow: bool) -> Any:
         if value.dtype != INT64:

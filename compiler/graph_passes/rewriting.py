@@ -17,9 +17,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from compiler.errors import VerifyError
-from compiler.graph.builder import GraphBuilder, complete_attrs, result_types
+from compiler.graph.builder import complete_attrs, result_types
 from compiler.graph.graph import Array, Attr, DType, Graph, Node, Source, Value, is_float
 from compiler.graph.ops import CORE_OPS
+from compiler.graph_passes.rebuild import Rebuilder
 
 Rule: TypeAlias = Callable[["Match"], Value | None]
 RuleSet: TypeAlias = dict[str, list[Rule]]
@@ -108,43 +109,29 @@ class Match:
         return None
 
 
-class Rewriter:
+class Rewriter(Rebuilder):
     """One walk over a graph with a set of rules."""
 
+    keeps_names = True
+
     def __init__(self, graph: Graph, rules: RuleSet) -> None:
-        self.graph, self.rules = graph, rules
-        self.b = GraphBuilder(graph.name)
-        self.b.notes += graph.notes
+        super().__init__(graph)
+        self.rules = rules
+        self.counts = _use_counts(graph)
         self.uses: dict[int, int] = {}  # new value id -> readers that it will have
-        self.new: dict[int, Value] = {}  # old value id -> new value
         self.depth = 0
         self.exact = False  # whether the op at hand feeds a rounding: no last bit may change
         self.rounded = _rounded_values(graph)
 
-    def run(self) -> Graph:
-        counts = _use_counts(self.graph)
-        for value in self.graph.inputs:
-            self._bind(value, self.b.input(value.name, value.shape, value.dtype), counts)
-        for value in self.graph.constant_values:
-            constant = self.b.constant(self.graph.constants[value.id], name=value.name)
-            self._bind(value, constant, counts)
-        for node in self.graph.nodes:
-            self.exact = node.output.id in self.rounded
-            with self.b.origin(node.sources, node.output.name):
-                operands = [self.new[v.id] for v in node.inputs]
-                dtypes = [v.dtype for v in node.outputs]
-                for old, new in zip(
-                    node.outputs, self.build(node.op, operands, node.attrs, dtypes), strict=True
-                ):
-                    self._bind(old, new, counts)
-        for value in self.graph.outputs:
-            self.b.output(self.new[value.id], value.name)
-        return self.b.finish()
+    def node(self, node: Node) -> None:
+        self.exact = node.output.id in self.rounded
+        operands = [self.new[v.id] for v in node.inputs]
+        kinds = [v.dtype for v in node.outputs]
+        self.bind_all(node, self.build(node.op, operands, node.attrs, kinds))
 
-    def _bind(self, old: Value, new: Value, counts: Mapping[int, int]) -> None:
-        self.new[old.id] = new
-        self.uses[new.id] = self.uses.get(new.id, 0) + counts.get(old.id, 0)
-        self.b.rename(new, old.name)
+    def bind(self, old: Value, value: Value) -> None:
+        super().bind(old, value)
+        self.uses[value.id] = self.uses.get(value.id, 0) + self.counts.get(old.id, 0)
 
     def build(
         self,

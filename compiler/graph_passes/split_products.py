@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from compiler.graph.attrs import flag, integers
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph, Node, Value
+from compiler.graph_passes.rebuild import Rebuilder
 
 
 @dataclass(frozen=True)
@@ -32,55 +33,48 @@ def split_products(graph: Graph) -> Graph:
     found = _splits(graph)
     if not found:
         return graph
-    dropped = {id(n) for s in found for n in (s.product, *s.stem)}
-    split_of = {id(n): s for s in found for n in s.slices}
-    b = GraphBuilder(graph.name)
-    b.notes.extend(graph.notes)
-    new: dict[int, Value] = {v.id: b.input(v.name, v.shape, v.dtype) for v in graph.inputs}
-    for v in graph.constant_values:
-        new[v.id] = b.constant(graph.constants[v.id], v.dtype, v.name)
-    for node in graph.nodes:
-        if id(node) in dropped:
-            continue
-        with b.origin(node.sources, node.output.name):
-            if id(node) in split_of:
-                made: tuple[Value, ...] = (_part(b, new, split_of[id(node)], node),)
-            else:
-                made = b.emit_all(
-                    node.op, [new[v.id] for v in node.inputs], node.attrs,
-                    [v.dtype for v in node.outputs],
-                )  # fmt: skip
-        for old, value in zip(node.outputs, made, strict=True):
-            new[old.id] = value
-    for v in graph.outputs:
-        b.output(new[v.id], v.name)
-    return b.finish()
+    return _Splitter(graph, found).run()
 
 
-def _part(b: GraphBuilder, new: dict[int, Value], split: _Split, cut: Node) -> Value:
-    """The product of one slice."""
-    first, size = integers(cut, "starts")[-1], integers(cut, "sizes")[-1]
-    product = split.product
-    turned = flag(product, "transpose_b")
-    weights = _columns(b, new[product.inputs[1].id], -2 if turned else -1, first, size)
-    b.add_sources(product.sources)
-    value = b.emit_all(
-        "matmul", [new[product.inputs[0].id], weights], product.attrs, [product.output.dtype]
-    )[0]
-    inside = product.output
-    for node in split.stem:
-        b.add_sources(node.sources)
-        if node.op == "reshape":
-            attrs = {"shape": (*node.output.shape[:-1], size)}
-            value = b.emit_all("reshape", [value], attrs, [node.output.dtype])[0]
+class _Splitter(Rebuilder):
+    def __init__(self, graph: Graph, splits: list[_Split]) -> None:
+        super().__init__(graph)
+        self.dropped = {id(n) for s in splits for n in (s.product, *s.stem)}
+        self.split_of = {id(n): s for s in splits for n in s.slices}
+
+    def node(self, node: Node) -> None:
+        if id(node) in self.dropped:
+            return
+        if id(node) in self.split_of:
+            self.bind(node.output, self._part(self.split_of[id(node)], node))
         else:
-            operands = [
-                value if v is inside else _columns(b, new[v.id], -1, first, size)
-                for v in node.inputs
-            ]
-            value = b.emit_all(node.op, operands, node.attrs, [node.output.dtype])[0]
-        inside = node.output
-    return value
+            super().node(node)
+
+    def _part(self, split: _Split, cut: Node) -> Value:
+        """The product of one slice."""
+        b, new = self.b, self.new
+        first, size = integers(cut, "starts")[-1], integers(cut, "sizes")[-1]
+        product = split.product
+        turned = flag(product, "transpose_b")
+        weights = _columns(b, new[product.inputs[1].id], -2 if turned else -1, first, size)
+        b.add_sources(product.sources)
+        value = b.emit_all(
+            "matmul", [new[product.inputs[0].id], weights], product.attrs, [product.output.dtype]
+        )[0]
+        inside = product.output
+        for node in split.stem:
+            b.add_sources(node.sources)
+            if node.op == "reshape":
+                attrs = {"shape": (*node.output.shape[:-1], size)}
+                value = b.emit_all("reshape", [value], attrs, [node.output.dtype])[0]
+            else:
+                operands = [
+                    value if v is inside else _columns(b, new[v.id], -1, first, size)
+                    for v in node.inputs
+                ]
+                value = b.emit_all(node.op, operands, node.attrs, [node.output.dtype])[0]
+            inside = node.output
+        return value
 
 
 def _columns(b: GraphBuilder, value: Value, axis: int, first: int, size: int) -> Value:

@@ -52,6 +52,8 @@ def _may_pass(node: Node, ranges: dict[int, Range]) -> bool:
 
 
 class _Wrapper(Rebuilder):
+    keeps_names = True
+
     def __init__(self, graph: Graph, wanted: set[int]) -> None:
         super().__init__(graph)
         self.wanted = wanted
@@ -59,11 +61,9 @@ class _Wrapper(Rebuilder):
     def node(self, node: Node) -> None:
         if node.output.id in self.wanted:
             operands = [self.new[v.id] for v in node.inputs]
-            self.new[node.output.id] = _wrapped(self.b, node, operands)
+            self.bind(node.output, _wrapped(self.b, node, operands))
         else:
             super().node(node)
-        for old in node.outputs:
-            self.b.rename(self.new[old.id], old.name)
 
 
 def _wrapped(b: GraphBuilder, node: Node, operands: list[Value]) -> Value:
