@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def main(arguments: list[str]) -> int:
         "| " + " | ".join(h.format(target=options.target) for h in HEAD) + " |",
         "|---" + "|--:" * (len(HEAD) - 1) + "|",
     ]
-    show = (lambda _: None) if options.json else (lambda text: print(text, flush=True))
+    show = partial(print, flush=True, file=sys.stderr if options.json else sys.stdout)
     show("\n".join(lines))
     for name in options.names:
         table[name] = row(load(folder, name), options.target, options.cases)
