@@ -71,8 +71,10 @@ class Model:
         neff: what a file holds.
         hw: the machine that it runs on.
         report: what the compiler said of it.
+        host_timeout_s: as a `SectionedModel`'s; nothing of this model is on the host.
     """
 
+    host_timeout_s: float | None = None
     _proved = False
 
     def __init__(self, model: Neff, hw: Hardware, report: Mapping[str, Any]) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import neff
-from compiler.host import Section, open_section
+from compiler.host import TIMEOUT_S, Section, open_section
 from compiler.partition import DeviceSection, Partitioned
-from isa.errors import MalformedError
+from isa.errors import MalformedError, TrapError
 from isa.hardware import Hardware
 from neff import HostPart, PartitionedNeff, PartTensor
 from neff.model import TENSOR_DTYPES, ModelTensor
@@ -66,7 +66,11 @@ class SectionedModel:
     Attributes:
         neff: what a file holds.
         device_models: the sections of the device, each a model of its own.
+        host_timeout_s: what a run of a section of the host may take; 0 is any time. Where nobody
+            sets it, what runs in a process of its own has ten minutes, and the rest is not timed.
     """
+
+    host_timeout_s: float | None = None
 
     def __init__(
         self,
@@ -101,7 +105,7 @@ class SectionedModel:
     def _hosts(self) -> dict[int, Section]:
         """The host sections, opened, by their place."""
         return {
-            i: open_section(bytes(part.model), part.engine, part.apart)
+            i: open_section(bytes(part.model), part.engine, part.apart or bool(self.host_timeout_s))
             for i, part in enumerate(self.neff.parts)
             if isinstance(part, HostPart)
         }
@@ -131,7 +135,7 @@ class SectionedModel:
         Raises:
             MalformedError: SYS-R020 .. SYS-R024, an input does not fit the model.
             IllegalError: a program is not sound.
-            TrapError: SYS-H002, SYS-H003, a host section does not run.
+            TrapError: SYS-H002 .. SYS-H004, a host section does not run.
         """
         self.load()
         env, drawn = _complete(self.inputs, dict(inputs or {}), seed)
@@ -142,7 +146,7 @@ class SectionedModel:
             feeds = {name: env[name] for name in part.takes}
             if isinstance(part, HostPart):
                 begun = time.perf_counter()
-                made = self._hosts[i].run(feeds)
+                made = self._on_host(i, feeds)
                 host_s += time.perf_counter() - begun
             else:
                 results.append(next(device).run(feeds, cores=cores))
@@ -158,6 +162,15 @@ class SectionedModel:
             {t.name: env[t.name] for t in self.outputs},
             tuple(results), report | {"target": self.hw.name}, drawn, env, self.neff.name,
         )  # fmt: skip
+
+    def _on_host(self, i: int, feeds: dict[str, Any]) -> dict[str, Any]:
+        limit = TIMEOUT_S if self.host_timeout_s is None else self.host_timeout_s
+        try:
+            return self._hosts[i].run(feeds, limit)
+        except TrapError as error:
+            gives = ", ".join(map(repr, self.neff.parts[i].gives))
+            error.at = f"host section, part {i + 1} of {len(self.neff.parts)}, which makes {gives}"
+            raise
 
     def close(self) -> None:
         """End what the host's sections hold open; the next run opens them again."""

@@ -6,10 +6,12 @@ input, above all) runs in another process (`apart.py`): what happens there is an
 
 Codes   SYS-H001  neither of the two runs an operator       (at compile time)
         SYS-H002  a host section failed on its inputs       SYS-H003  its process ended
+        SYS-H004  it took longer than it may
 """
 
+from compiler.host.apart import TIMEOUT_S
 from compiler.host.choose import choose
 from compiler.host.engines import ENGINES, Feeds, Runner
 from compiler.host.sections import Section, open_section
 
-__all__ = ["ENGINES", "Feeds", "Runner", "Section", "choose", "open_section"]
+__all__ = ["ENGINES", "TIMEOUT_S", "Feeds", "Runner", "Section", "choose", "open_section"]

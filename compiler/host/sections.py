@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from compiler.host.apart import Apart, FailedError
+from compiler.host.apart import TIMEOUT_S, Apart, FailedError
 from compiler.host.engines import Feeds, opened
 from isa.errors import TrapError
 
@@ -12,8 +12,12 @@ from isa.errors import TrapError
 class Section(Protocol):
     """What runs a section."""
 
-    def run(self, feeds: Feeds) -> dict[str, Any]:
-        """The section's outputs by name. Raises TrapError SYS-H002, SYS-H003."""
+    def run(self, feeds: Feeds, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+        """The section's outputs by name; 0 seconds are any time.
+
+        Raises:
+            TrapError: SYS-H002 .. SYS-H004. What runs in this process is not timed.
+        """
         ...
 
     def close(self) -> None:
@@ -27,7 +31,7 @@ class _Here:
     def __init__(self, model: bytes, engine: str) -> None:
         self._run = opened(model, engine)
 
-    def run(self, feeds: Feeds) -> dict[str, Any]:
+    def run(self, feeds: Feeds, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         try:
             return self._run(feeds)
         except Exception as error:  # the engines' own kinds share no base
@@ -43,9 +47,9 @@ class _There:
     def __init__(self, model: bytes, engine: str) -> None:
         self._apart = Apart(model, engine)
 
-    def run(self, feeds: Feeds) -> dict[str, Any]:
+    def run(self, feeds: Feeds, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         try:
-            return self._apart.run(feeds)
+            return self._apart.run(feeds, timeout_s)
         except FailedError as error:
             raise _failed(error) from None
 

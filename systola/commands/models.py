@@ -25,6 +25,7 @@ from systola.commands.options import (
     HostDynamic,
     HostNodes,
     HostOps,
+    HostTimeout,
     Inputs,
     ModelFile,
     MustCompile,
@@ -117,6 +118,7 @@ def run(
     pipeline_cores: PipelineCores = 1,
     pin_weights: PinWeights = False,
     level: OptimizeLevel = 2,
+    host_timeout: HostTimeout = None,
     json: AsJson = False,
 ) -> None:
     """Run a model on the simulated device."""
@@ -135,6 +137,7 @@ def run(
         json,
         Effort(level),
     )
+    loaded.host_timeout_s = host_timeout
     with console.progress(json) as step:
         step("load and verify")
         loaded.load()

@@ -192,4 +192,13 @@ Inputs = Annotated[
         help="Arrays by input name; what is missing is drawn from a fixed seed.",
     ),
 ]
+HostTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--host-timeout",
+        min=0,
+        metavar="S",
+        help="Seconds that a section of the host may take; 0 is any time. [600]",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

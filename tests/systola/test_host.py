@@ -211,3 +211,32 @@ def test_the_device_may_be_several_cores(model: Path, compiled: systola.Compiled
     assert piped.report["host_ops"] == compiled.report["host_ops"]
     found, wanted = (m.run(INPUTS).outputs["o"] for m in (piped, compiled))
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+FOREVER = """<ir_version: 8, opset_import: ["" : 17]> agraph (float[2,2] x) => (float[2,2] y) {
+    m = MatMul(x, x)
+    s = ReduceSum<keepdims = 0>(m)
+    zero = Constant<value = float {0}>()
+    go = Greater(s, zero)
+    y = Loop<body = g1 (int64 i, bool c, float[2,2] a) => (bool d, float[2,2] b) {
+        d = Identity(go)  b = Neg(a)
+    }>("", go, m)
+}"""
+
+
+def test_a_loop_that_never_ends_is_ended(call: Call, tmp_path: Path) -> None:
+    """Twice the identity goes round for ever, its negative not at all; then all is as before."""
+    onnx.save(onnx.parser.parse_model(FOREVER), tmp_path / "m.onnx")
+    model = systola.compile(tmp_path / "m.onnx", host_dynamic=True)
+    turn = np.array([[0, 1], [-1, 0]], np.float32)  # its square is minus the identity
+    model.host_timeout_s = 0.5
+    with pytest.raises(SystolaError) as caught:
+        model.run({"x": np.eye(2, dtype=np.float32)})
+    assert caught.value.code == "SYS-H004"
+    assert "part 2 of 2, which makes 'y'" in caught.value.at
+    np.testing.assert_array_equal(model.run({"x": turn}).outputs["y"], -np.eye(2))
+    np.savez(tmp_path / "in.npz", x=np.eye(2, dtype=np.float32))
+    given = ("--inputs", tmp_path / "in.npz", "--host-timeout", "0.5")
+    code, found = call("run", tmp_path / "m.onnx", "--host-dynamic", *given)
+    assert code == 3
+    assert found["error"]["code"] == "SYS-H004"
