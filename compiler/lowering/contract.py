@@ -38,10 +38,15 @@ class Epilogue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Views over the product's dimensions, then k; extent 1 where an operand is constant."""
+    """Views over the product's dimensions, then k; extent 1 where an operand is constant.
+
+    `live`: where not all of the stationary operand's pieces of as many columns as the array has
+    are to be multiplied, the positions where those begin; the others are zero.
+    """
 
     stationary: View
     moving: View
+    live: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class _Step:
     stationary: View
     moving: View
     count: int
+    live: frozenset[int] | None
 
 
 def contract(
@@ -122,10 +128,10 @@ def _steps(term: Term, position: dict[int, int]) -> Iterator[_Step]:
             if made is None:
                 raise Mismatch(operand, "the contraction cannot be cut in blocks")
             sides.append(made)
-        yield from _unrolled(sides[0], sides[1], k)
+        yield from _unrolled(sides[0], sides[1], k, term.live)
 
 
-def _unrolled(s: View, v: View, k: int) -> Iterator[_Step]:
+def _unrolled(s: View, v: View, k: int, live: frozenset[int] | None) -> Iterator[_Step]:
     by_dim = common_atoms([_only(s, k), _only(v, k)])
     if by_dim is None:
         raise Mismatch(1, "the operands' contractions have different factors")
@@ -153,7 +159,7 @@ def _unrolled(s: View, v: View, k: int) -> Iterator[_Step]:
             )
         if sides[0].start != sides[1].start:
             raise Mismatch(0, "its contraction starts on another partition")
-        yield _Step(sides[0], sides[1], count)
+        yield _Step(sides[0], sides[1], count, live)
 
 
 def _only(view: View, dim: int) -> View:
@@ -237,7 +243,15 @@ def _product(
     for first in range(0, shape[dim], block):
         size = min(block, shape[dim] - first)
         pieces = [(at, min(lo.hw.pe_columns, size - at)) for at in range(0, size, lo.hw.pe_columns)]
-        loads = [[load_row(_stationary(s, dim, first + at, n)) for s in steps] for at, n in pieces]
+        loads = [
+            [
+                None
+                if s.live is not None and first + at not in s.live
+                else load_row(_stationary(s, dim, first + at, n))
+                for s in steps
+            ]
+            for at, n in pieces
+        ]
         for at in itertools.product(*ranges):
             sizes = [a.extent for a in axes]
             starts = [*at, *([0] * taken)]
@@ -302,7 +316,7 @@ def _matmuls(
     lo: Lowering,
     tile: View,
     pieces: list[tuple[int, int]],
-    loads: list[list[LoadRow]],
+    loads: list[list[LoadRow | None]],
     steps: list[_Step],
     strides: list[list[int]],
     starts: list[int],
@@ -323,5 +337,6 @@ def _matmuls(
         moving.append(moving_words(ap))
     for (at, n), stationary in zip(pieces, loads, strict=True):
         out = Ap(tile.buffer, at, n, 0, DType.FP32, ((1, columns),))
-        lo.load.pe += len(moving) * max(lo.hw.pe_min_interval, columns) / lo.hw.pe_clock_hz
-        lo.kernel.matmuls(out, stationary, moving)
+        pairs = [(s, m) for s, m in zip(stationary, moving, strict=True) if s is not None]
+        lo.load.pe += len(pairs) * max(lo.hw.pe_min_interval, columns) / lo.hw.pe_clock_hz
+        lo.kernel.matmuls(out, [s for s, _ in pairs], [m for _, m in pairs])

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from compiler.graph.attrs import integer, integers
 from compiler.graph.graph import Array, Node
+from compiler.lowering.classes import Classes
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Epilogue, Term, contract
 from compiler.lowering.depthwise import depthwise
@@ -70,10 +71,13 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     if groups == weights.shape[0] and weights.shape[1] == 1:
         depthwise(lo, node, spec, behind, view, weights)
         return
-    if groups > 1:
+    classes = None
+    if blocks == 1:
+        classes = Classes.of_groups(weights, groups) if groups > 1 else Classes.find(weights)
+    if classes is not None:
         view = padded_input(lo, node, 0.0, from_first=True)
         moving = [_tap(view, node, tap) for tap in itertools.product(*map(range, kernel))]
-        grouped(lo, node, spec, behind, moving, weights, groups)
+        grouped(lo, node, spec, behind, moving, classes)
         return
     packing, filled = (
         NONE,

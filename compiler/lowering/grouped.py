@@ -1,165 +1,186 @@
-"""Grouped convolution: block-diagonal weights, made on chip, so that DRAM holds no zeros.
+"""Convolution with weights in classes: spread on chip, so that DRAM holds no zeros.
 
-    full[c, (t, o)] = w[o, c of its group, t] if o is of the group of c, else 0
+    full[c, (t, o)] = w[o, c, t] if o is of the class of c, else 0
 
-DRAM has for each channel the weights of its own group's outputs. A group's rows end anywhere, and
-engines begin at every 32nd partition only: so a group is copied with all rows of its block of
-channels, times a column that is 1 in the group's own.
+DRAM has for each channel the weights of its own class's outputs. A class's rows lie anywhere, and
+engines begin at every 32nd partition only: so a class is copied with all rows of its block of
+channels, times a column that is 1 in the class's own. What is all zeros for 64 outputs is no pass
+of the array.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from compiler.graph.graph import Array, Node
+from compiler.graph.graph import Node
+from compiler.lowering.classes import NONE, Classes
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Term, contract
 from compiler.lowering.weights import Behind, Shifted
-from compiler.tiles.iterate import legal_start
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
 from isa.kernel import Ap, Buffer
 
 
 def grouped(
-    lo: Lowering,
-    node: Node,
-    spec: Spec,
-    behind: Behind,
-    moving: list[View],
-    weights: Array,
-    groups: int,
+    lo: Lowering, node: Node, spec: Spec, behind: Behind, moving: list[View], classes: Classes
 ) -> None:
-    """y = conv(x, w) with several groups: each block of outputs reads its channels.
+    """y = conv(x, w): each block of outputs reads the channels of its classes.
 
     Args:
         moving: for each tap the input [N, 1, *spatial, C], from partition 0.
-        weights: [O, C / groups, *kernel].
     """
-    made = _Weights.load(lo, node, weights, groups)
-    shape, outputs = node.output.shape, weights.shape[0]
-    for first in range(0, outputs, spec.block):
-        size = min(spec.block, outputs - first)
-        low, high = made.blocks_of(first, size)
-        full = made.full(first, size, low, high)
-        channels = min(high * made.block, made.channels) - low * made.block
+    made = _Weights.load(lo, node, classes)
+    shape = node.output.shape
+    for first in range(0, shape[1], spec.block):
+        size = min(spec.block, shape[1] - first)
+        live = made.live(first, size)
+        full = made.full(first, size, live)
         terms = []
         for t, view in enumerate(moving):
-            seen = view.slice(len(view.shape) - 1, low * made.block, channels)
-            assert seen is not None, "blocks of channels can be cut"
-            block = min(made.block, channels)  # the last block may have fewer
-            rows = (Factor(high - low, made.taps * size), Factor(block, 1, True))
-            ones: list[tuple[Factor, ...]] = [()] * (len(shape) - 2)
-            factors = ((), (Factor(size, 1),), *ones, rows)
-            extents = (1, size, *([1] * len(ones)), channels)
-            terms.append(Term(View(full, made.dtype, extents, factors, 0, t * size), seen))
+            for i, (b, pieces) in enumerate(live.items()):
+                channels = min(made.block, made.channels - b * made.block)
+                seen = view.slice(len(view.shape) - 1, b * made.block, channels)
+                assert seen is not None, "blocks of channels can be cut"
+                ones: list[tuple[Factor, ...]] = [()] * (len(shape) - 2)
+                factors = ((), (Factor(size, 1),), *ones, (Factor(channels, 1, True),))
+                extents = (1, size, *([1] * len(ones)), channels)
+                at = (i * made.taps + t) * size
+                weights = View(full, made.dtype, extents, factors, 0, at)
+                terms.append(Term(weights, seen, frozenset(pieces)))
         here = (shape[0], size, *shape[2:])
         contract(lo, here, 1, spec.block, terms, Shifted(behind, 1, first))
 
 
+Live = dict[int, list[int]]
+"""For each block of channels the outputs at which its pieces begin that are not all zero."""
+
+
 @dataclass(frozen=True)
 class _Weights:
-    """The weights on chip: `compact` [rows of a block, (block, tap, output of the group)]."""
+    """The weights on chip: `compact` [rows of a block, (block, tap, output of the class)]."""
 
     lo: Lowering
+    classes: Classes
     dtype: DType
     compact: Buffer
     marks: Buffer
-    groups: int
-    channels: int
-    outputs: int
-    taps: int
+    places: dict[bytes, int]
     block: int
     name: str
 
+    @property
+    def channels(self) -> int:
+        return len(self.classes.channels)
+
+    @property
+    def taps(self) -> int:
+        return int(self.classes.rows.shape[1])
+
     @staticmethod
-    def load(lo: Lowering, node: Node, weights: Array, groups: int) -> _Weights:
-        outputs, each = weights.shape[0], weights.shape[1]
-        per, channels = outputs // groups, each * groups
-        block = min(PARTITIONS, channels)
-        blocks = -(-channels // block)
-        taps = math.prod(weights.shape[2:])
-        split = weights.reshape(groups, per, each, taps).transpose(0, 2, 3, 1)
-        rows = split.reshape(channels, taps * per)
+    def load(lo: Lowering, node: Node, classes: Classes) -> _Weights:
+        channels, taps, per = classes.rows.shape
         dtype, name = device_dtype(node.inputs[1].dtype), node.inputs[1].name
-        key = (channels, groups)
-        if key not in lo.marks:
-            own = np.arange(blocks * block) // each  # the group of each channel
-            marks = own.reshape(blocks, block, 1) == np.arange(groups)
-            columns = [marks[b, :, j] for b, j in _meetings(channels, groups, block)]
-            picture = np.stack(columns, axis=1).astype(np.float32)
-            lo.marks[key] = lo.constant_image(picture, DType.FP32, "groups")
-        row_bytes, whole = taps * per * dtype.size_bytes, channels // block
+        block = min(PARTITIONS, channels)
+        blocks, whole = -(-channels // block), channels // block
+        marks, places = _marks(lo, classes, block)
+        rows = classes.rows.reshape(channels, taps * per)
+        row_bytes = taps * per * dtype.size_bytes
         compact = lo.kernel.sbuf(block, blocks * row_bytes, name)
         image = rows[: whole * block].reshape(whole, block, -1).transpose(1, 0, 2)
         lo.constant_into(image.reshape(block, -1), dtype, compact, 0, name)
         if whole < blocks:  # the last block has fewer channels
             lo.constant_into(rows[whole * block :], dtype, compact, whole * row_bytes, name)
-        return _Weights(
-            lo, dtype, compact, lo.marks[key], groups, channels, outputs, taps, block, name
-        )
+        return _Weights(lo, classes, dtype, compact, marks, places, block, name)
 
-    def blocks_of(self, first: int, size: int) -> tuple[int, int]:
-        """The blocks of channels [low, high) that outputs [first, first + size) read."""
-        per, each = self.outputs // self.groups, self.channels // self.groups
-        low = first // per * each // self.block
-        high = -(-((first + size - 1) // per + 1) * each // self.block)
-        return low, high
+    def live(self, first: int, size: int) -> Live:
+        """What outputs [first, first + size) read."""
+        found: Live = {}
+        columns, named = self.lo.hw.pe_columns, self.classes.outputs[first : first + size]
+        for b in range(-(-self.channels // self.block)):
+            here = np.unique(self.classes.channels[b * self.block : (b + 1) * self.block])
+            here = here[here != NONE]
+            pieces = [
+                at
+                for at in range(0, size, columns)
+                if np.isin(named[at : at + columns], here).any()
+            ]
+            if pieces:
+                found[b] = pieces
+        lead = next(iter(found), 0)
+        for at in range(0, size, columns):  # outputs that read nothing are zeros all the same
+            if not any(at in pieces for pieces in found.values()):
+                found.setdefault(lead, []).append(at)
+        return found
 
-    def full(self, first: int, size: int, low: int, high: int) -> Buffer:
-        """[rows, (block, tap, output)] of outputs [first, first + size), with their zeros."""
+    def full(self, first: int, size: int, live: Live) -> Buffer:
+        """[rows, (live block, tap, output)] of outputs [first, first + size), with their zeros."""
         item, width = self.dtype.size_bytes, self.taps * size
-        per = self.outputs // self.groups
-        buffer = self.lo.kernel.sbuf(
-            self.block, (high - low) * width * item, f"{self.name}/diagonal"
-        )
-        whole = Ap(buffer, 0, self.block, 0, self.dtype, ((1, (high - low) * width),))
-        self.lo.kernel.memset(whole, 0.0)
-        for i, (b, j) in enumerate(_meetings(self.channels, self.groups, self.block)):
-            begin, end = max(first, j * per), min(first + size, (j + 1) * per)
-            if low <= b < high and begin < end:
-                at = ((b - low) * width + begin - first) * item
-                source = (b * self.taps * per + begin - j * per) * item
-                self._place(i, b, j, buffer, (at, size), (source, per), end - begin)
+        name = f"{self.name}/diagonal"
+        buffer = self.lo.kernel.sbuf(self.block, len(live) * width * item, name)
+        named = self.classes.outputs[first : first + size]
+        for i, (b, pieces) in enumerate(live.items()):
+            own = self.classes.channels[b * self.block : (b + 1) * self.block]
+            for j in np.unique(named):
+                at = np.flatnonzero(named == j)
+                needed = np.isin(at // self.lo.hw.pe_columns * self.lo.hw.pe_columns, pieces)
+                if not needed.any():
+                    continue
+                meets = j != NONE and bool((own == j).any())
+                for start, step, place, count in _runs(at, self.classes.place[first + at]):
+                    dims = ((size, self.taps), (step, count))
+                    out = Ap(buffer, 0, len(own), (i * width + start) * item, self.dtype, dims)
+                    if meets:
+                        self._place(out, b, int(j), place, count)
+                    else:
+                        self.lo.kernel.memset(out, 0.0)
         return buffer
 
-    def _place(
-        self,
-        mark: int,
-        b: int,
-        j: int,
-        buffer: Buffer,
-        to: tuple[int, int],
-        source: tuple[int, int],
-        count: int,
-    ) -> None:
-        """Copy one group's columns of one block; (bytes, step of a tap) at both ends."""
-        each = self.channels // self.groups
-        start = max(0, j * each - b * self.block)
-        here = min(self.block, self.channels - b * self.block)
-        rows = min(here, (j + 1) * each - b * self.block) - start
-        alone = legal_start(start, rows)
-        if not alone:
-            start, rows = 0, here
-        out, ap = (
-            Ap(home, start, rows, at, self.dtype, ((step, self.taps), (1, count)))
-            for home, (at, step) in ((buffer, to), (self.compact, source))
-        )
-        if alone:
-            self.lo.engine_copy(out, ap)
-        else:
-            column = Ap(self.marks, 0, rows, 4 * mark, DType.FP32, ((0, 1),))
-            self.lo.engine_scale(out, ap, column)
+    def _place(self, out: Ap, b: int, j: int, place: int, count: int) -> None:
+        """Copy outputs [place, place + count) of a class, zeros in the rows of others."""
+        per = self.classes.rows.shape[2]
+        at = (b * self.taps * per + place) * self.dtype.size_bytes
+        dims = ((per, self.taps), (1, count))
+        source = Ap(self.compact, 0, out.partitions, at, self.dtype, dims)
+        own = self.classes.channels[b * self.block : (b + 1) * self.block]
+        if np.isin(own, (j, NONE)).all():
+            self.lo.engine_copy(out, source)
+            return
+        mark = self.places[_mark(own == j, self.block)]
+        column = Ap(self.marks, 0, out.partitions, 4 * mark, DType.FP32, ((0, 1),))
+        self.lo.engine_scale(out, source, column)
 
 
-def _meetings(channels: int, groups: int, block: int) -> Iterator[tuple[int, int]]:
-    """(block of channels, group) wherever the two share channels."""
-    each = channels // groups
-    for b in range(-(-channels // block)):
-        last = min(channels, (b + 1) * block) - 1
-        for j in range(b * block // each, last // each + 1):
-            yield b, j
+def _mark(own: NDArray[np.bool_], block: int) -> bytes:
+    return np.pad(own, (0, block - len(own))).tobytes()
+
+
+def _marks(lo: Lowering, classes: Classes, block: int) -> tuple[Buffer, dict[bytes, int]]:
+    """Columns of 0 and 1, one for each set of rows that a class has in a block."""
+    places: dict[bytes, int] = {}
+    for b in range(0, len(classes.channels), block):
+        own = classes.channels[b : b + block]
+        for j in np.unique(own[own != NONE]):
+            places.setdefault(_mark(own == j, block), len(places))
+    key: tuple[int | bytes, ...] = (block, *places)
+    if key not in lo.marks:
+        columns = [np.frombuffer(mark, np.bool_) for mark in places]
+        picture = np.stack(columns, axis=1).astype(np.float32)
+        lo.marks[key] = lo.constant_image(picture, DType.FP32, "groups")
+    return lo.marks[key], places
+
+
+def _runs(at: NDArray[np.int64], place: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int]]:
+    """(first, step, first place, count) of runs of positions whose places follow each other."""
+    i = 0
+    while i < len(at):
+        step = int(at[i + 1] - at[i]) if i + 1 < len(at) else 1
+        end = i + 1
+        while end < len(at) and at[end] - at[end - 1] == step and place[end] == place[end - 1] + 1:
+            end += 1
+        yield int(at[i]), step, int(place[i]), end - i
+        i = end

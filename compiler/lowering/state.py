@@ -57,7 +57,7 @@ class State:
     staging: bool = False  # a transfer is being laid out row-major on chip
     _identity: dict[DType, View] = field(default_factory=dict)
     _ones: dict[tuple[DType, float], View] = field(default_factory=dict)
-    marks: dict[tuple[int, int], Buffer] = field(default_factory=dict)  # see `grouped.py`
+    marks: dict[tuple[int | bytes, ...], Buffer] = field(default_factory=dict)  # see `grouped.py`
     bordered: set[tuple[int, int, int]] = field(default_factory=set)  # see `folded.py`
     _wide: dict[tuple[DType, int, int], Buffer] = field(default_factory=dict)
 
