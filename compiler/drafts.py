@@ -22,6 +22,7 @@ from compiler.graph_passes.align_concat import align_concat
 from compiler.graph_passes.auto_cast import Rounded
 from compiler.graph_passes.fold_rows import fold_rows
 from compiler.graph_passes.fold_shuffles import fold_shuffles
+from compiler.graph_passes.gather_parts import gather_parts
 from compiler.graph_passes.panels import panels
 from compiler.graph_passes.sink_casts import sink_casts
 from compiler.graph_passes.stripe import Bytes, profile, stripe_everywhere
@@ -115,11 +116,9 @@ class Drafts:
             if graph is self.graph and folded:
                 self._bases[folded] = self._base(False)
             else:
-                graph = (
-                    graph
-                    if "tensorize" in self.options.without
-                    else align_concat(fold_shuffles(graph))
-                )
+                if "tensorize" not in self.options.without:
+                    graph = align_concat(fold_shuffles(graph))
+                graph = gather_parts(graph, self.hw)
                 self._bases[folded] = panels(graph, self.hw, item_bytes(self.options))
         return self._bases[folded]
 

@@ -3,6 +3,7 @@
 import      model -> graph of core ops with static shapes
 simplify    fold constants, merge and recognise, until nothing changes
 align       parts of concatenations begin where engines reach              (align_concat.py)
+gathers     look-ups too large for SBUF, part by part              (graph_passes/gather_parts.py)
 panels      products too large for SBUF, panel by panel                    (graph_passes/panels.py)
 stripe      chains of layers too large for SBUF, strip by strip           (graph_passes/stripe.py)
             from here to plan-memory once a setting of the knobs          (drafts.py, autotune.py)

@@ -32,6 +32,7 @@ BF16: DType = np.dtype(ml_dtypes.bfloat16)
 BOOL: DType = np.dtype(np.bool_)
 INT64: DType = np.dtype(np.int64)
 INT32: DType = np.dtype(np.int32)
+UINT32: DType = np.dtype(np.uint32)
 
 _SMALL_FLOATS = frozenset(
     np.dtype(t)

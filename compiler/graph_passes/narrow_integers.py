@@ -10,7 +10,7 @@ stays INT64, exactly as the model has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,7 +20,7 @@ from compiler.graph_passes.rebuild import Rebuilder
 
 Range: TypeAlias = tuple[int, int]  # least and greatest, both possible
 _INT32 = np.iinfo(np.int32)
-_MOVES = ("copy", "reshape", "transpose", "broadcast_to", "slice", "gather", "relu")
+_MOVES = ("copy", "reshape", "transpose", "broadcast_to", "slice", "gather")
 _WHOLE_MOVES = ("copy", "reshape", "transpose", "broadcast_to", "cast")  # every element survives
 _INDEPENDENT = ("gather", "scatter", "cast")  # operands need not have one integer type
 
@@ -113,15 +113,17 @@ _ARITHMETIC: dict[str, Callable[[Range, Range], Range]] = {
 
 def _of_bits(op: str, a: Range, b: Range) -> Range | None:
     """Bits of numbers that are not negative; of an `and` one such is enough."""
+    if op == "shr":
+        return (a[0] >> b[0 if a[0] < 0 else 1], a[1] >> b[1 if a[1] < 0 else 0])
     most = [high for low, high in (a, b) if low >= 0]
     if op == "and" and most:
         return 0, min(most)
     if len(most) < 2:
         return None
-    return (0, a[1]) if op == "shr" else (0, 2 ** max(most).bit_length() - 1)
+    return 0, 2 ** max(most).bit_length() - 1
 
 
-def range_of(node: Node, ranges: dict[int, Range]) -> Range | None:
+def range_of(node: Node, ranges: Mapping[int, Range]) -> Range | None:
     """What an op can yield if its type holds it, given its operands' ranges; None: unknown."""
     op = node.op
     if op in ("argmax", "argmin"):
@@ -132,13 +134,19 @@ def range_of(node: Node, ranges: dict[int, Range]) -> Range | None:
     values = (
         node.inputs[1:] if op == "select" else node.inputs[:1] if op == "gather" else node.inputs
     )
-    if op in ("max", "min", "and"):  # one bounded side bounds the result
-        ranges = {v.id: _of_dtype(v) for v in values if is_integer(v.dtype)} | ranges
+    if op in ("max", "min", "and", "shr", "relu"):  # one bounded side bounds the result
+        ranges = {v.id: _of_dtype(v) for v in values if is_integer(v.dtype)} | dict(ranges)
     known = [ranges[v.id] for v in values if v.id in ranges]
     if len(known) != len(values):
         return None
     if op in _ARITHMETIC:
         return _ARITHMETIC[op](known[0], known[1])
+    if op == "shr" and known[1][0] < 0:
+        return None
+    if op == "bit_not":
+        return ~known[0][1], ~known[0][0]
+    if op == "shl" and known[0][0] >= 0 and 0 <= known[1][0] <= known[1][1] < 32:
+        return 0, known[0][1] << known[1][1]
     if op in ("and", "or", "xor", "shr"):
         return _of_bits(op, known[0], known[1])
     if op == "div" and known[1][0] > 0:
@@ -156,6 +164,8 @@ def range_of(node: Node, ranges: dict[int, Range]) -> Range | None:
         value = node.attrs["value"]
         assert isinstance(value, int | float)
         return _union([known[0], (int(value), int(value))])
+    if op == "relu":
+        return max(0, known[0][0]), max(0, known[0][1])
     if op in _MOVES or op == "topk" or (op == "reduce" and node.attrs["kind"] in ("max", "min")):
         return known[0]
     if op == "cast":

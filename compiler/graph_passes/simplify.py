@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from compiler.graph.graph import Graph
 from compiler.graph.verify import verify
 from compiler.graph_passes import affine, arithmetic, movement, recognize
+from compiler.graph_passes.exact_integers import exact_integers
 from compiler.graph_passes.integer_products import integer_products
 from compiler.graph_passes.narrow_integers import narrow_integers
 from compiler.graph_passes.rewriting import RuleSet, merged, rewrite
@@ -45,6 +46,8 @@ SIMPLIFICATIONS: tuple[GraphPass, ...] = (
     GraphPass("narrow-integers", narrow_integers),
     GraphPass("integer-products", integer_products),
     GraphPass("wrap-integers", wrap_integers),
+    # after wrap-integers: what has wrapped is small again
+    GraphPass("exact-integers", exact_integers),
 )
 
 

@@ -10,8 +10,10 @@ Codes   SYS-H001  neither of the two runs an operator       (at compile time)
 """
 
 from compiler.host.apart import TIMEOUT_S
-from compiler.host.choose import choose
+from compiler.host.choose import choose, deviates
 from compiler.host.engines import ENGINES, Feeds, Runner
 from compiler.host.sections import Section, open_section
 
-__all__ = ["ENGINES", "TIMEOUT_S", "Feeds", "Runner", "Section", "choose", "open_section"]
+__all__ = [
+    "ENGINES", "TIMEOUT_S", "Feeds", "Runner", "Section", "choose", "deviates", "open_section",
+]  # fmt: skip

@@ -19,7 +19,7 @@ from isa.dtypes import DType
 from isa.instructions.gpsimd import TensorPower
 from isa.kernel import Ap
 from isa.memory import PSUM, SBUF, Engine
-from isa.tiles import Tile
+from isa.tiles import Immediate, Tile
 
 
 class Compound(Instructions):
@@ -91,7 +91,7 @@ class Compound(Instructions):
         return out
 
     def _select(self, xs: list[Input], out: Ap) -> Ap:
-        cond, a, b = xs
+        cond, a, b = (self._whole_number(x, out.dtype) for x in xs)
         self._spread(out, b)
         predicate = self.settled(cond)
         if predicate.dtype is not DType.UINT8:
@@ -103,6 +103,15 @@ class Compound(Instructions):
             chosen = self._in_sbuf(chosen)
         self._cost(True, 2)
         self.k.select(out, chosen, predicate)
+        return out
+
+    def _whole_number(self, x: Input, dtype: DType) -> Input:
+        """A constant beyond 2**24 as a tile of its bits: an FP32 immediate would be rounded."""
+        if not isinstance(x, float) or dtype.is_float or abs(x) <= 2**24:
+            return x
+        out = self.scratch(dtype)
+        self.k.memset(out, 0.0)
+        self.k.tensor_scalar(out, out, AluOp.OR, Immediate(int(x) & 0xFFFFFFFF))
         return out
 
     def _spread(self, out: Ap, x: Input) -> None:

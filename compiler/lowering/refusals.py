@@ -1,8 +1,8 @@
 """What has no mapping to the machine, and why: asked before anything is emitted.
 
-Integers are computed in FP32, which is exact to 2**24. What sorts, scans or divides them is refused
-unless the graph itself proves a range (`graph_passes/narrow_integers.py`); so is whatever computes
-with 64-bit integers. Adding, multiplying and comparing narrower ones is not, and rounds beyond it.
+Integers are computed in FP32, which is exact to 2**24. What sorts, scans or divides larger ones is
+refused unless the graph itself proves a range (`graph_passes/narrow_integers.py`); so is whatever
+computes with 64-bit integers, or with 32-bit ones in a way that `exact_integers.py` cannot split.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from compiler.errors import UnsupportedError
 from compiler.graph.graph import Graph, Node, Value, is_float
+from compiler.graph_passes.exact_integers import rounds
 from compiler.graph_passes.narrow_integers import integer_ranges
 from compiler.lowering.context import has_device_dtype
 from compiler.lowering.groups import ANCHORS, MOVES, is_elementwise
@@ -101,8 +102,8 @@ def _wide_refusal(node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
 def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
     if node.op == "gather":
         return gather_refusal(node, graph.constants)
-    if node.op == "scatter":
-        return scatter_refusal(node, graph.constants)
+    if node.op == "scatter" and (reason := scatter_refusal(node, graph.constants)):
+        return reason
     if node.op == "cumsum":
         return scan_refusal(_largest(node.output, ranges))
     if node.op in ("argmax", "argmin", "topk"):
@@ -112,4 +113,6 @@ def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) ->
         return "it has groups, and its weights are computed at run time"
     if node.op in DIVISIONS and not (node.op == "div" and is_float(node.output.dtype)):
         return division_refusal(node, max(_largest(v, ranges) for v in node.inputs))
+    if rounds(node, ranges):
+        return "it computes with 32-bit integers that may pass 2**24, which FP32 would round"
     return _wide_refusal(node, ranges)

@@ -22,7 +22,7 @@ from compiler.errors import ShapeError, UnsupportedError, UsageError
 from compiler.frontends.onnx.importer import Importer
 from compiler.frontends.onnx.model import Model, read_model
 from compiler.graph.graph import Graph, Node
-from compiler.host import choose
+from compiler.host import choose, deviates
 from compiler.lowering.refusals import RefusedError, refused_gathers
 from compiler.multicore.stages import compile_for_cores
 from compiler.options import Options
@@ -122,7 +122,7 @@ class _Partition:
         return found
 
     def _cut(self, probed: Probed) -> _Cut:
-        sections = cut(probed.calls, probed.host)
+        sections = [part for s in cut(probed.calls, probed.host) for part in _of_one_engine(s)]
         found = borders(sections, {*probed.constants, *self._weights()}, probed.outputs)
         pairs = [(s, b) for s, b in zip(sections, found, strict=True) if not s.on_host]
         if len(pairs) == 1:
@@ -216,6 +216,14 @@ class _Partition:
         report["compile_s"] = sum(self.clock.seconds.values())
         report["compile_s_by_step"] = dict(self.clock.seconds)
         return report
+
+
+def _of_one_engine(section: Section) -> list[Section]:
+    """A section of the host in parts: what onnxruntime runs as the standard says, and the rest."""
+    if not section.on_host:
+        return [section]
+    other = [c.name for c in section.calls if deviates(c.proto)]
+    return [Section(True, part.calls) for part in cut(section.calls, other)]
 
 
 def _named(calls: list[Call], options: Options) -> dict[str, str]:

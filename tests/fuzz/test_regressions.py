@@ -195,3 +195,29 @@ def test_a_slice_of_an_input_that_is_an_output_and_read(target: str) -> None:
     found = compiled.run({"x": x}).outputs
     for name, value in wanted.items():
         np.testing.assert_array_equal(found[name], value)
+
+
+def test_the_host_s_engines_do_not_share_a_section() -> None:
+    """A norm of order 1 in onnx's reference evaluator sums numbers, not magnitudes."""
+
+    def draw(d: Draft) -> None:
+        (found,) = d.add("Unique", [given(d, "float32", (17, 4, 1))], exact=True)
+        (norm,) = d.add("LpNormalization", [found], p=1)
+        d.add("Atanh", [norm])
+        kept = [found, d.constant(0.5, "float32"), d.constant(False, bool)]
+        d.add("Dropout", kept, exact=True)
+        d.add("Tan", [given(d, "float32", (5,), -1, 1)])
+
+    passes(15, draw, "inf1")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_gather_of_many_from_a_large_table(target: str) -> None:
+    def draw(d: Draft) -> None:
+        table = d.constant(d.rng.integers(-9, 9, (33, 130)), "int32")
+        indices = given(d, "int64", (19, 79), -130, 129)
+        (found,) = d.add("GatherElements", [table, indices], axis=-1)
+        d.add("Div", [found, given(d, "int32", (19, 1), 1, 5)])
+        d.add("GatherElements", [given(d, "float32", (33, 130)), indices], exact=True, axis=1)
+
+    passes(16, draw, target)

@@ -10,7 +10,7 @@ import numpy as np
 from compiler.errors import UnsupportedError
 from compiler.frontends.onnx.registry import Importer, OnnxNode, imports
 from compiler.frontends.onnx.tensors import dtype_of
-from compiler.graph.graph import FP32, DType, Value, is_float
+from compiler.graph.graph import DType, Value, is_float
 
 # fmt: off
 _UNARY = {
@@ -80,8 +80,10 @@ def power(n: OnnxNode) -> Value:
         return n.cast(n.emit("pow", base, exponent), base.dtype)
     if is_float(base.dtype):
         return n.emit("pow", base, n.cast(exponent, base.dtype))
-    wide = n.emit("pow", n.cast(base, FP32), n.cast(exponent, FP32))
-    return n.cast(wide, base.dtype)
+    known = n.b.array(exponent)
+    if known is None or (known != np.trunc(known)).any() or (known < 0).any():
+        raise n.refuse("of integers, by what may not be whole")
+    return n.emit("pow", base, n.b.constant(known.astype(base.dtype)))
 
 
 @imports("Mod")
