@@ -129,6 +129,8 @@ def _exponent(node: Node, graph: Graph) -> int | None:
 
 
 class _Exact(Rebuilder):
+    keeps_names = True
+
     def __init__(self, graph: Graph, wanted: set[int], ranges: dict[int, Range]) -> None:
         super().__init__(graph)
         self.wanted, self.ranges = wanted, ranges
@@ -136,11 +138,9 @@ class _Exact(Rebuilder):
     def node(self, node: Node) -> None:
         if node.output.id in self.wanted:
             xs = [self.new[v.id] for v in node.inputs]
-            self.new[node.output.id] = self._exactly(node, xs)
+            self.bind(node.output, self._exactly(node, xs))
         else:
             super().node(node)
-        for old in node.outputs:
-            self.b.rename(self.new[old.id], old.name)
 
     def _exactly(self, node: Node, xs: list[Value]) -> Value:
         p = Parts(self.b, xs[0].dtype)

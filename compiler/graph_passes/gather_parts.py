@@ -56,4 +56,4 @@ class _Parts(Rebuilder):
             part = self.b.emit("slice", line, starts=(at,), sizes=(many,), steps=(1,))
             parts.append(self.b.emit("gather", table, part, axis=axis))
         whole = self.b.emit("concat", *parts, axis=axis)
-        self.new[node.output.id] = self.b.emit("reshape", whole, shape=node.output.shape)
+        self.bind(node.output, self.b.emit("reshape", whole, shape=node.output.shape))
