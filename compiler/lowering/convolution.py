@@ -24,6 +24,8 @@ from compiler.lowering.folded import (
 from compiler.lowering.grouped import grouped
 from compiler.lowering.image import packed_terms
 from compiler.lowering.image_load import Ahead, PackedImage
+from compiler.lowering.row_bands import Bands
+from compiler.lowering.row_bands_conv import convolve_bands
 from compiler.lowering.tap_packing import NONE, Packing, choose, flat, pack
 from compiler.lowering.tap_pairs import paired, pays
 from compiler.lowering.weights import (
@@ -48,7 +50,10 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     blocks, blocks_out = folds(node)
     if node.inputs[0].id in lo.images:
         source = lo.images[node.inputs[0].id]
-        image = PackedImage(lo, node, source, blocks_out)
+        if isinstance(source.block, Bands):
+            convolve_bands(lo, node, spec, behind, source, source.block)
+            return
+        image = PackedImage(lo, node, source, source.block, blocks_out)
         moving, stacked = packed_terms(source.block, image.view, weights)
         if blocks_out > 1:
             dtype, name = device_dtype(node.inputs[1].dtype), node.inputs[1].name

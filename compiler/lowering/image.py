@@ -20,6 +20,7 @@ import numpy as np
 from compiler.graph.attrs import integer, integers
 from compiler.graph.graph import Array, Graph, Node, Value
 from compiler.lowering.context import PARTITIONS, device_dtype
+from compiler.lowering.row_bands import Bands, bands_bytes, choose_bands
 from compiler.tiles.view import Factor, View
 from isa.hardware import Hardware
 
@@ -87,7 +88,7 @@ class Source:
     value: Value
     cut: Node | None
     skipped: tuple[Node, ...]
-    block: Block
+    block: Block | Bands
 
 
 def find_images(graph: Graph, hw: Hardware) -> dict[int, Source]:
@@ -97,7 +98,7 @@ def find_images(graph: Graph, hw: Hardware) -> dict[int, Source]:
     readers, producers = graph.consumers(), graph.producers()
     found: dict[int, Source] = {}
     for node in graph.nodes:
-        block = choose_block(graph, node, hw) if node.op == "conv" else None
+        block = choose_way(graph, node, hw) if node.op == "conv" else None
         if block is None:
             continue
         value, skipped = node.inputs[0], list[Node]()
@@ -132,12 +133,30 @@ def _only_images(
     return value.id not in outputs and all(id(r) in ways for r in readers[value.id])
 
 
+def choose_way(graph: Graph, node: Node, hw: Hardware) -> Block | Bands | None:
+    """The cheaper of a block of taps and bands of rows; None where nothing is gained."""
+    if not _plain(graph, node):
+        return None
+    block, cost = _cheapest_block(node, hw)
+    bands, of_bands = choose_bands(node, hw)
+    return bands if of_bands < cost else block
+
+
 def choose_block(graph: Graph, node: Node, hw: Hardware) -> Block | None:
     """The cheapest block of taps; None where the convolution is not of this kind."""
+    return _cheapest_block(node, hw)[0] if _plain(graph, node) else None
+
+
+def _plain(graph: Graph, node: Node) -> bool:
+    """Whether the node is a convolution of one group over an image of floats."""
     x, w = node.inputs[0], node.inputs[1]
     plain = integer(node, "groups") == 1 and all(d == 1 for d in integers(node, "dilations"))
-    if len(x.shape) != 4 or not graph.is_constant(w) or not plain or x.dtype.kind in "biu":
-        return None
+    return len(x.shape) == 4 and graph.is_constant(w) and plain and x.dtype.kind not in "biu"
+
+
+def _cheapest_block(node: Node, hw: Hardware) -> tuple[Block | None, float]:
+    """The cheapest block of taps, and what it costs in PE cycles; or one tap at a time."""
+    x, w = node.inputs[0], node.inputs[1]
     (kh, kw), (sh, sw) = w.shape[2:], integers(node, "strides")
     c, n = x.shape[1], x.shape[0]
     rate = hw.core_dram_bytes_per_s / hw.pe_clock_hz
@@ -158,13 +177,15 @@ def choose_block(graph: Graph, node: Node, hw: Hardware) -> Block | None:
             here = block.steps[0] * block.steps[1] * products + moved
             if here < cost:
                 best, cost = block, here
-    return best
+    return best, cost
 
 
 def image_bytes(source: Source, value: Value, item: int) -> int:
     """Bytes a partition that the packed image of a value takes, and a band while it is loaded."""
     block = source.block
     n, _, height, width = value.shape
+    if isinstance(block, Bands):
+        return bands_bytes(block, n, item, source.value.dtype.itemsize, width)
     rows = height // block.stride[0] + 2 * block.shifts + 2
     row = block.width * item
     of_band = min(height, -(-2 * RUN_BYTES // row))

@@ -17,7 +17,7 @@ from compiler.graph.attrs import integers, pairs
 from compiler.graph.graph import Node
 from compiler.lowering.context import PARTITIONS, Lowering, device_dtype
 from compiler.lowering.contract import Box, Epilogue
-from compiler.lowering.image import RUN_BYTES, Source
+from compiler.lowering.image import RUN_BYTES, Block, Source
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
 from isa.kernel import Ap, Buffer, DmaAp
@@ -45,12 +45,14 @@ class _Band:
 class PackedImage:
     """The packed image [N, K, height, width] of a convolution's input, loaded as it is read."""
 
-    def __init__(self, lo: Lowering, node: Node, source: Source, finer: int = 1) -> None:
+    def __init__(
+        self, lo: Lowering, node: Node, source: Source, block: Block, finer: int = 1
+    ) -> None:
         """`finer`: how many places of the image its reader begins at, so that bands are small."""
-        self.lo, self.block, self.finer = lo, source.block, finer
+        self.lo, self.block, self.finer = lo, block, finer
         self.value = node.inputs[0]
         self.dtype = device_dtype(self.value.dtype)
-        self.dram = _part_of(lo, source)
+        self.dram = part_of(lo, source)
         (self.top, _), (self.left, _) = pairs(node, "pads")
         self.n, self.c, self.h, self.w = self.value.shape
         sh, self.sw = self.block.stride
@@ -234,7 +236,7 @@ class PackedImage:
     def _load(self, n: int, band: _Band, partitions: int) -> tuple[Buffer, DType]:
         """The rows of a band as DRAM has them: partitions (phase, channel, group)."""
         dram, lo = self.dram, self.lo
-        steps = [_step(dram, d) for d in range(4)]
+        steps = [step_of(dram, d) for d in range(4)]
         dtype, size = dram.dtype, dram.dtype.size_bytes
         stage = lo.kernel.sbuf(partitions, band.rows * self.w * size, f"{self.value.name}/rows")
         dims = (
@@ -276,11 +278,11 @@ class Ahead:
             self.image.need(n + 1 + more, -(-tile // width))
 
 
-def _step(view: View, dim: int) -> int:
+def step_of(view: View, dim: int) -> int:
     return next((f.stride for f in view.factors[dim] if f.extent > 1), 0)
 
 
-def _part_of(lo: Lowering, source: Source) -> View:
+def part_of(lo: Lowering, source: Source) -> View:
     view: View | None = lo.outside[source.value.id]
     if source.cut is not None:
         starts, sizes = integers(source.cut, "starts"), integers(source.cut, "sizes")

@@ -32,6 +32,7 @@ from compiler.lowering.movement import (
     store_part,
 )
 from compiler.lowering.products import lower_product
+from compiler.lowering.promises import Promises
 from compiler.lowering.reduce import lower_reduce
 from compiler.lowering.refusals import RefusedError, refusals
 from compiler.lowering.scan import lower_cumsum
@@ -144,11 +145,13 @@ def lower(
     if resident:
         _store_in_pieces(lo, outputs, readers, over.free)
     lo.note_infinite(graph.inputs)
+    promises = Promises(graph, hw)
     away = None if resident else ThroughDram(lo, {v.id: outputs[v.name] for v in graph.outputs})
     for members in group(graph, fuse, nests=resident):
         if id(members.anchor) in loaded:
             continue  # the convolution behind it reads DRAM itself
         lo.kernel.set_layer(_layer(members.anchor))
+        lo.load.dve += promises.seconds(members)
         if away is not None:
             away.fetch(members.nodes)
         try:

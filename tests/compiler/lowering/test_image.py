@@ -7,7 +7,9 @@ import pytest
 
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph
+from compiler.lowering import image
 from compiler.lowering.image import choose_block, find_images
+from compiler.lowering.row_bands import choose_bands
 from isa.hardware import load_target
 from tests.compiler.device_run import error_on_device
 
@@ -40,10 +42,46 @@ def image_conv(
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(("cast", "bound"), [("none", 1e-5), ("all", 2.0**-6)])
-def test_a_packed_image_convolves_as_it_should(case: Case, cast: str, bound: float) -> None:
+def test_a_packed_image_convolves_as_it_should(
+    case: Case, cast: str, bound: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     graph, inputs = image_conv(case)
+    monkeypatch.setattr(image, "choose_way", choose_block)
     assert find_images(graph, load_target("inf1")), "the image is packed"
     assert error_on_device(graph, inputs, auto_cast=cast) <= bound
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c[2] != (11, 11)])
+@pytest.mark.parametrize(("cast", "bound"), [("none", 1e-5), ("all", 2.0**-6)])
+def test_bands_of_rows_convolve_as_they_should(
+    case: Case, cast: str, bound: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, inputs = image_conv(case)
+    monkeypatch.setattr(image, "choose_way", lambda _, node, hw: choose_bands(node, hw)[0])
+    assert find_images(graph, load_target("inf1")), "the image lies in bands"
+    assert error_on_device(graph, inputs, auto_cast=cast) <= bound
+
+
+def test_bands_hold_every_row_that_a_result_reads() -> None:
+    hw = load_target("inf1")
+    for case in CASES:
+        graph, _ = image_conv(case)
+        bands, _ = choose_bands(graph.nodes[0], hw)
+        if bands is None:
+            continue
+        assert bands.partitions <= hw.pe_rows
+        assert bands.held * bands.channels <= bands.grain
+        assert bands.count * bands.rows >= bands.out[0]
+        assert bands.passes * bands.columns >= bands.kernel[1]
+        height = graph.inputs[0].shape[2]
+        for row in range(bands.out[0]):
+            band, j = divmod(row, bands.rows)
+            first = row * bands.stride[0] - bands.pads[0][0]
+            start = band * bands.step - bands.pads[0][0]
+            low, high = bands.inside(band, height)
+            wanted = {r for r in range(first, first + bands.kernel[0]) if 0 <= r < height}
+            assert wanted <= set(range(start + low, start + high))
+            assert first == start + j * bands.stride[0]
 
 
 def test_blocks_fit_the_array_and_cover_the_kernel() -> None:
