@@ -45,7 +45,9 @@ def refusals(graph: Graph, hw: Hardware, mapped: frozenset[str]) -> list[tuple[N
         if node.op not in mapped and not is_elementwise(node):
             found.append((node, f"the core op {node.op} has no mapping"))
             continue
-        reason = _type_refusal(node, hw) or _refusal(graph, node, ranges)
+        reason = (
+            _type_refusal(node, hw) or _size_refusal(node, ranges) or _refusal(graph, node, ranges)
+        )
         if reason:
             found.append((node, reason))
     return found
@@ -89,12 +91,24 @@ _UNTOUCHED = ("cast", "copy", "concat", "pad", "gather", "scatter", "select", *M
 """Ops that hand integers on as they are."""
 
 
+def _wide(node: Node) -> list[Value]:
+    return [v for v in (*node.inputs, *node.outputs) if v.dtype.name in ("int64", "uint64")]
+
+
+def _size_refusal(node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
+    """Why a node has no place for its 64-bit integers, or an empty string: some of them are known
+    not to fit in 32 bits. (Of inputs that is asked when they come.)"""
+    known = [ranges[v.id] for v in _wide(node) if v.id in ranges]
+    if any(low < -(2**31) or high >= 2**31 for low, high in known):
+        return "its 64-bit integers do not fit in 32 bits, which is what the device keeps"
+    return ""
+
+
 def _wide_refusal(node: Node, ranges: Mapping[int, tuple[int, int]]) -> str:
     """Why 64-bit integers are not computed with, or an empty string."""
     if node.op in _UNTOUCHED:
         return ""
-    wide = [v for v in (*node.inputs, *node.outputs) if v.dtype.name in ("int64", "uint64")]
-    if any(_largest(v, ranges) > _EXACT for v in wide):
+    if any(_largest(v, ranges) > _EXACT for v in _wide(node)):
         return "it computes with 64-bit integers whose range is not proved"
     return ""
 

@@ -29,6 +29,7 @@ from compiler.options import Options
 from compiler.partition.calls import Call, calls_of, inlined
 from compiler.partition.cut import Border, Section, borders, crossing, cut, too_small
 from compiler.partition.device_graph import section_graph, without_unread_inputs
+from compiler.partition.handed_on import constants_as_calls, handed_on, hands_on_an_input
 from compiler.partition.host_model import host_model
 from compiler.partition.macs import call_macs
 from compiler.partition.model import DeviceSection, HostOp, HostSection, Partitioned
@@ -66,7 +67,7 @@ def compile_any(
     hw = load_target(options.target)
     clock.step("import")
     source = read_model(model)
-    if not options.host_ops and not options.host_nodes:
+    if not options.host_ops and not options.host_nodes and not hands_on_an_input(source):
         try:
             graph = Importer(source).run(dict(options.shapes), options.batch)
             if not refused_gathers(graph):
@@ -126,7 +127,8 @@ class _Partition:
         found = borders(sections, {*probed.constants, *self._weights()}, probed.outputs)
         pairs = [(s, b) for s, b in zip(sections, found, strict=True) if not s.on_host]
         if len(pairs) == 1:
-            whole = without_unread_inputs(probed.graph) if probed.host else probed.graph
+            cuts = probed.host or handed_on(probed)
+            whole = without_unread_inputs(probed.graph) if cuts else probed.graph
             return _Cut(probed, sections, found, [whole])
         graphs = [
             section_graph(self.model, s.calls, b, probed.values, probed.constants) for s, b in pairs
@@ -150,11 +152,12 @@ class _Partition:
 
     def _compiled(self, made: _Cut) -> Compiled | Partitioned:
         probed = made.probed
-        host_ops = tuple(
+        handed = handed_on(probed)
+        host_ops = handed + tuple(
             HostOp(c.name, c.op, probed.host[c.name]) for c in probed.calls if c.name in probed.host
         )
         self._check_worth(host_ops, made)
-        if not host_ops:
+        if not host_ops and len(probed.inputs) == len(made.graphs[0].inputs):
             return compile_for_cores(made.graphs[0], self.hw, self.options, self.clock)
         graphs = iter(made.graphs)
         sections = tuple(
@@ -165,6 +168,10 @@ class _Partition:
             )
             for s, b in zip(made.sections, made.borders, strict=True)
         )
+        constants = tuple(constants_as_calls(self.model, probed, handed))
+        if constants:
+            border = Border((), tuple(c.name for c in constants))
+            sections = (self._host(Section(True, constants), border, probed), *sections)
         name = self.model.proto.graph.name or "graph"
         report = self._report(name, made, sections, host_ops)
         kept = {k: v for k, v in report.items() if k not in TIMES}
