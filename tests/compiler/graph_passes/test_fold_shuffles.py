@@ -11,7 +11,7 @@ from compiler.graph.builder import GraphBuilder
 from compiler.graph.evaluate import evaluate
 from compiler.graph.graph import FP32, Graph, Value
 from compiler.graph_passes import simplify
-from compiler.graph_passes.fold_shuffles import fold_shuffles
+from compiler.graph_passes.fold_shuffles import best_order, fold_shuffles
 from compiler.lowering.classes import Classes
 from isa.program import BufferKind
 from tests.compiler.device_run import compiled, error_on_device
@@ -97,3 +97,17 @@ def test_dense_weights_have_no_classes() -> None:
     assert Classes.find(weights) is None
     weights[:, :30] = 0  # channels that nobody reads are no class of their own
     assert Classes.find(weights) is None
+
+
+@pytest.mark.parametrize("case", [(136, 4), (272, 4), (544, 4), (240, 3), (128, 8), (40, 5)])
+def test_the_best_order_is_a_permutation_that_spares_passes(case: tuple[int, int]) -> None:
+    channels, groups = case
+    read = np.arange(channels) * groups // channels
+    made = np.arange(channels) % groups
+    order = best_order(made, read)
+    assert sorted(order) == list(range(channels))
+    blocks = range(0, channels, 128)
+    assert sum(len(set(read[order[b : b + 128]])) for b in blocks) <= sum(
+        len(set(read[b : b + 128])) for b in blocks
+    )
+    assert all((np.diff(made[order[b : b + 128]]) >= 0).all() for b in blocks[:-1])
