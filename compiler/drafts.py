@@ -24,6 +24,7 @@ from compiler.graph_passes.fold_rows import fold_rows
 from compiler.graph_passes.fold_shuffles import fold_shuffles
 from compiler.graph_passes.gather_parts import gather_parts
 from compiler.graph_passes.panels import panels
+from compiler.graph_passes.shift_clips import shift_clips
 from compiler.graph_passes.sink_casts import sink_casts
 from compiler.graph_passes.stripe import Bytes, profile, stripe_everywhere
 from compiler.knobs import STRIPS, Knobs
@@ -75,6 +76,7 @@ class Drafts:
     def __init__(self, graph: Graph, hw: Hardware, options: Options, clock: Clock) -> None:
         self.graph, self.hw, self.options, self.clock = graph, hw, options, clock
         self._capacity = hw.sbuf_partition_bytes
+        self._shifted = graph if "fuse-loops" in options.without else shift_clips(graph)
         self._rounded: Rounded = {}
         self._bases: dict[bool, Graph] = {}
         self._cut: dict[tuple[bool, int, int], Graph | None] = {}
@@ -112,8 +114,8 @@ class Drafts:
         if folded not in self._bases:
             self.clock.step("stripe")
             blind = {"tensorize", "plan-memory"} & self.options.without
-            graph = fold_rows(self.graph) if folded and not blind else self.graph
-            if graph is self.graph and folded:
+            graph = fold_rows(self._shifted) if folded and not blind else self._shifted
+            if graph is self._shifted and folded:
                 self._bases[folded] = self._base(False)
             else:
                 if "tensorize" not in self.options.without:

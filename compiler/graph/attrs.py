@@ -26,6 +26,12 @@ def pairs(node: Node, key: str) -> list[tuple[int, int]]:
     return [(int(low), int(high)) for low, high in _value(node, key)]
 
 
+def numbers(node: Node, key: str) -> tuple[float, ...]:
+    """A tuple of real numbers; none where the node does not say."""
+    given: Any = node.attrs.get(key, ())
+    return tuple(float(v) for v in given)
+
+
 def text(node: Node, key: str) -> str:
     """A word."""
     return str(_value(node, key))

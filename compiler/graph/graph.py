@@ -22,7 +22,14 @@ DType: TypeAlias = np.dtype[Any]
 Array: TypeAlias = npt.NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
 Attr: TypeAlias = (
-    bool | int | float | str | tuple[int, ...] | tuple[tuple[int, int], ...] | np.dtype[Any]
+    bool
+    | int
+    | float
+    | str
+    | tuple[int, ...]
+    | tuple[float, ...]
+    | tuple[tuple[int, int], ...]
+    | np.dtype[Any]
 )
 
 FP64: DType = np.dtype(np.float64)

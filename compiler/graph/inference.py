@@ -203,6 +203,12 @@ def conv(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
         lambda: f"groups {groups}, {listing(types)}",
     )
     _spatial(rank, attrs, ("strides", "pads", "dilations"))
+    need(
+        len(attrs["fill"]) in (0, x.shape[1]),
+        "SYS-F114",
+        "the padding is zero or has one number a channel",
+        lambda: f"{len(attrs['fill'])} numbers, {listing(types)}",
+    )
     spatial = tuple(
         window_extent(*args)
         for args in zip(

@@ -150,10 +150,11 @@ _OTHER = (
         Family.CONTRACT,
         ("x", "w"),
         "y[n, o, s] = sum over c, k of x[n, g(o)*C/groups + c, s*stride + k*dilation - pad_lo] * "
-        "w[o, c, k]; x [N, C, *S] zero outside, w [O, C/groups, *K]; pads ((lo, hi), ...); folds "
-        "(i, o): x holds i, y holds o blocks of rows side by side as channels",
+        "w[o, c, k]; x [N, C, *S], outside zero or `fill` (one number a channel); "
+        "w [O, C/groups, *K]; pads ((lo, hi), ...); folds (i, o): x holds i, y holds o blocks of "
+        "rows side by side as channels",
         infer.conv,
-        (*_SPATIAL, ("folds", (1, 1))),
+        (*_SPATIAL, ("folds", (1, 1)), ("fill", ())),
     ),
     CoreOp(
         "conv_transpose",

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.graph.attrs import integer, integers, pairs
+from compiler.graph.attrs import integer, integers, numbers, pairs
 from compiler.graph.graph import Array, Graph, Node, Value
 from compiler.graph_passes.rebuild import Rebuilder
 
@@ -134,6 +134,8 @@ class _Folder(Rebuilder):
             operands[1] = self.b.constant(weights, name=node.inputs[1].name)
             if integer(node, "groups") > 1:
                 attrs["groups"] = ROOM
+            fill = numbers(node, "fill")
+            attrs["fill"] = (*fill, *(fill[-1:] * (ROOM - len(fill))))
         elif node.output.id in self.folded:
             operands = [
                 self.b.constant(self._repeated(v), name=v.name) if self.graph.is_constant(v) else o

@@ -22,6 +22,7 @@ from compiler.lowering.folded import (
     rows_in_all,
 )
 from compiler.lowering.grouped import grouped
+from compiler.lowering.halos import fill_of
 from compiler.lowering.image import packed_terms
 from compiler.lowering.image_load import Ahead, PackedImage
 from compiler.lowering.row_bands import Bands
@@ -65,7 +66,7 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     if blocks > blocks_out:
         out_of_blocks(lo, node, spec, behind, weights)
         return
-    view = padded_input(lo, node, 0.0)
+    view = padded_input(lo, node, fill_of(node))
     if blocks > 1 and groups > 1:
         fetch_borders(lo, node, view)
         depthwise(lo, node, spec, behind, view, repeated(weights, blocks))
@@ -80,7 +81,7 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     if blocks == 1:
         classes = Classes.of_groups(weights, groups) if groups > 1 else Classes.find(weights)
     if classes is not None:
-        view = padded_input(lo, node, 0.0, from_first=True)
+        view = padded_input(lo, node, fill_of(node), from_first=True)
         moving = [_tap(view, node, tap) for tap in itertools.product(*map(range, kernel))]
         grouped(lo, node, spec, behind, moving, classes)
         return
@@ -188,7 +189,7 @@ def _product(
 
 def _computed_weights(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     """Weights [O, C, *K] in SBUF, their channels on the input's partitions; one group."""
-    view = padded_input(lo, node, 0.0, from_first=True)
+    view = padded_input(lo, node, fill_of(node), from_first=True)
     value = node.inputs[1]
     weights = lo.from_first(value, Spec.of(value.shape, 1))
     ones: list[tuple[Factor, ...]] = [()] * (len(value.shape) - 2)

@@ -17,6 +17,7 @@ from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
 from compiler.lowering.elementwise import STAGED, lower_group
 from compiler.lowering.finite import may_be_infinite
 from compiler.lowering.groups import Group, group, is_elementwise
+from compiler.lowering.halos import Fill, fill_of
 from compiler.lowering.hand_over import Handed, HandOver, hand_on, receive, row_major
 from compiler.lowering.image import find_images
 from compiler.lowering.index import lower_gather
@@ -205,16 +206,16 @@ def _layer(node: Node) -> str:
     return node.sources[0].name if node.sources else node.output.name
 
 
-def _halos(graph: Graph) -> tuple[dict[int, Halo], dict[int, float]]:
+def _halos(graph: Graph) -> tuple[dict[int, Halo], dict[int, Fill]]:
     """Padding that readers want in the buffer, so that windows need no edge cases."""
     halos: dict[int, Halo] = {}
-    fills: dict[int, float] = {}
+    fills: dict[int, Fill] = {}
     for op in ("conv", "reduce_window"):  # where both read a value, the convolution's fill wins
         for node in graph.nodes:
             if node.op != op:
                 continue
             value = node.inputs[0]
-            fill = -math.inf if node.attrs.get("kind") == "max" else 0.0
+            fill = -math.inf if node.attrs.get("kind") == "max" else fill_of(node)
             pads = pairs(node, "pads")
             if not any(a or b for a, b in pads) or fills.get(value.id, fill) != fill:
                 continue

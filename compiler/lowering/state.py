@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from compiler.graph.graph import Graph, Value
+from compiler.graph.graph import Array, Graph, Value
 from compiler.knobs import Knobs
 from compiler.lowering.emission import Load
+from compiler.lowering.halos import Fill, fill_halo
 from compiler.lowering.packing import Constants
 from compiler.lowering.places import (
     PARTITIONS,
@@ -18,7 +20,6 @@ from compiler.lowering.places import (
     lies_so,
     whole_spec,
 )
-from compiler.tiles.iterate import tiles
 from compiler.tiles.view import Factor, View, compact
 from isa.activation.functions import ActivationFunction
 from isa.alu import AluOp
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class State:
+class State(ABC):
     """What is known so far. `constant_data` holds the bytes of every constant buffer, by id."""
 
     graph: Graph
@@ -43,7 +44,7 @@ class State:
     copies: dict[tuple[int, Spec], View] = field(default_factory=dict)
     wanted: dict[int, dict[Spec, float]] = field(default_factory=dict)
     halos: dict[int, Halo] = field(default_factory=dict)
-    fills: dict[int, float] = field(default_factory=dict)
+    fills: dict[int, Fill] = field(default_factory=dict)
     haloed: dict[int, Halo] = field(default_factory=dict)  # halos as they were made
     parts: dict[int, tuple[Value, int, int]] = field(default_factory=dict)
     joined: set[int] = field(default_factory=set)  # parts made in place
@@ -68,7 +69,7 @@ class State:
         spec: Spec,
         name: str,
         halo: Halo | None = None,
-        fill: float = 0.0,
+        fill: Fill = 0.0,
     ) -> View:
         """A new SBUF tensor in a layout; a halo is filled with `fill`."""
         if not shape:
@@ -89,12 +90,14 @@ class State:
         buffer = self.kernel.sbuf(block, blocks * stride * dtype.size_bytes, name)
         view = View(buffer, dtype, shape, tuple(factors), 0, offset)
         if any(low or high for low, high in halo.values()):
-            self._fill_halo(view, halo, stride, blocks, fill)
+            fill_halo(self, view, spec.dim, halo, fill)
         return view
 
     def produce(self, value: Value, spec: Spec, dtype: DType | None = None) -> View:
         """The view of a value about to be computed, with the halo that its readers want."""
         halo, fill = self.halos.get(value.id), self.fills.get(value.id, 0.0)
+        if isinstance(fill, tuple) and spec.dim != 1:
+            halo = None  # a number a channel is a column only where channels are on partitions
         part = self._part_of_whole(value, spec) if not halo and dtype is None else None
         if part is not None:
             self.views[value.id] = part
@@ -146,6 +149,10 @@ class State:
             if value.id in self.infinite and value.id in self.views:
                 self.spoiling.add(self.views[value.id].buffer.id)
 
+    @abstractmethod
+    def constant_image(self, image: Array, dtype: DType, name: str) -> Buffer:
+        """Load a packed image [partitions, elements] into a new SBUF buffer."""
+
     def engine_copy(self, out: Ap, ap: Ap) -> None:
         """One copy by the elementwise engine that has less to do."""
         hw = self.hw
@@ -167,40 +174,3 @@ class State:
         else:
             self.load.dve += cycles / hw.dve_clock_hz
             self.kernel.tensor_scalar(out, ap, AluOp.MULTIPLY, column)
-
-    def _fill_halo(self, view: View, halo: Halo, row: int, blocks: int, fill: float) -> None:
-        """Memset the border strips of a padded tensor, each once."""
-        outer = View(
-            view.buffer,
-            view.dtype,
-            (blocks, row, view.buffer.partitions),
-            ((Factor(blocks, row),), (Factor(row, 1),), (Factor(view.buffer.partitions, 1, True),)),
-        )
-        if row * blocks <= 4096:  # small: one fill is cheaper than its strips
-            for _, (ap,) in tiles([outer], 65535):
-                self.kernel.memset(ap, fill)
-            return
-        padded = {d: view.factors[d][0] for d in halo if halo[d] != (0, 0)}
-        for d, factor in padded.items():
-            low, high = halo[d]
-            extent = view.shape[d]
-            for first, size in ((-low, low), (extent, high)):
-                if size:
-                    self._fill_strip(view, halo, d, first, size, factor, fill)
-
-    def _fill_strip(
-        self, view: View, halo: Halo, dim: int, first: int, size: int, factor: Factor, fill: float
-    ) -> None:
-        """One side of one padded dimension, over the padded extents of the dimensions inside."""
-        shape, factors, offset = list(view.shape), list(view.factors), view.offset
-        shape[dim], factors[dim] = size, (Factor(size, factor.stride),)
-        offset += first * factor.stride
-        for d, (low, high) in halo.items():
-            if d > dim and (low or high):
-                stride = view.factors[d][0].stride
-                shape[d] += low + high
-                factors[d] = (Factor(shape[d], stride),)
-                offset -= low * stride
-        strip = View(view.buffer, view.dtype, tuple(shape), tuple(factors), view.start, offset)
-        for _, (ap,) in tiles([strip], 65535):
-            self.kernel.memset(ap, fill)

@@ -9,6 +9,7 @@ from compiler.graph.attrs import integers, pairs, text
 from compiler.graph.graph import Node
 from compiler.lowering.band import banded_dim, lower_banded
 from compiler.lowering.context import Lowering, Spec
+from compiler.lowering.halos import Fill
 from compiler.lowering.reduce import OPS, reduce_views
 from compiler.tiles.view import Factor, View
 
@@ -16,7 +17,7 @@ PIECE = 1024
 """Elements a partition that an instruction of pooling reads: readers need not wait for the rest."""
 
 
-def padded_input(lo: Lowering, node: Node, fill: float, from_first: bool = False) -> View:
+def padded_input(lo: Lowering, node: Node, fill: Fill, from_first: bool = False) -> View:
     """The input [N, C, *S] with its padding in the buffer, shifted to the padded origin.
 
     The view's spatial extents are the padded ones. Uses the halo that the producer left where it

@@ -24,7 +24,7 @@ def conv(x: Array, w: Array, attrs: Attrs) -> Array:
     groups, kernel = attrs["groups"], w.shape[2:]
     blocks_in, blocks_out = attrs.get("folds", (1, 1))
     x = _unfolded(x, blocks_in)
-    padded = np.pad(x, ((0, 0), (0, 0), *attrs["pads"]))
+    padded = _filled(x, attrs["pads"], attrs.get("fill", ()))
     windows = windows_of(padded, kernel, attrs["strides"], attrs["dilations"])
     rank = len(kernel)
     spatial = windows.shape[2 : 2 + rank]
@@ -34,6 +34,15 @@ def conv(x: Array, w: Array, attrs: Attrs) -> Array:
     weights = w.reshape(1, groups, w.shape[0] // groups, depth)
     products = np.asarray(np.matmul(weights, columns))
     return _folded(products.reshape(x.shape[0], w.shape[0], *spatial), blocks_out)
+
+
+def _filled(x: Array, pads: tuple[tuple[int, int], ...], fill: tuple[float, ...]) -> Array:
+    """x [N, C, *S] with its padding: zeros, or a number of each channel, as x would store it."""
+    around = ((0, 0), (0, 0), *pads)
+    if not fill:
+        return np.pad(x, around)
+    column = np.asarray(fill, np.float64).astype(x.dtype).reshape(1, -1, *([1] * (x.ndim - 2)))
+    return np.asarray(np.where(np.pad(np.ones_like(x, bool), around), np.pad(x, around), column))
 
 
 def _unfolded(x: Array, blocks: int) -> Array:
