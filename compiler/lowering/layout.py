@@ -31,11 +31,12 @@ def wishes(graph: Graph, others: Mapping[str, dict[Spec, float]] | None = None) 
     """
     others = others or {}
     wanted: Wishes = {v.id: dict(others.get(v.name, {})) for v in graph.values()}
+    parts = _inner_parts(graph)
     for node in reversed(graph.nodes):
         for i, value in enumerate(node.inputs):
             if value.id in graph.constants:
                 continue
-            for spec, weight in _wish(graph, node, i, value, wanted).items():
+            for spec, weight in _wish(graph, node, i, value, wanted, parts).items():
                 if spec.dim < len(value.shape):
                     old = wanted[value.id].get(spec, 0.0)
                     wanted[value.id][spec] = old + weight
@@ -115,7 +116,9 @@ def _spread(value: Value, dim: int, item: int) -> int:
     return math.prod(value.shape) // extent * -(-extent // PARTITIONS) * item
 
 
-def _wish(graph: Graph, node: Node, i: int, value: Value, wanted: Wishes) -> dict[Spec, float]:
+def _wish(
+    graph: Graph, node: Node, i: int, value: Value, wanted: Wishes, parts: dict[int, set[int]]
+) -> dict[Spec, float]:
     shape, size = value.shape, float(math.prod(value.shape))
     if not shape:
         return {}
@@ -142,12 +145,38 @@ def _wish(graph: Graph, node: Node, i: int, value: Value, wanted: Wishes) -> dic
         return _through_reshape(value, node.output, wanted)
     if node.op in ("slice", "concat", "pad", "broadcast_to", "copy"):
         found = _same(node, value, wanted, size)
-        for d in _cut_inside_quadrants(node, i):
+        inner = parts.get(value.id, set()) if node.op == "slice" else set()
+        short = [d for d in inner if node.output.shape[d] < value.shape[d] < PARTITIONS]
+        for d in {*_cut_inside_quadrants(node, i), *short}:
             for spec in [s for s in found if s.dim == d]:
                 del found[spec]
             found[Spec.of(shape, d)] = -3 * size
         return found
     return {}
+
+
+def _inner_parts(graph: Graph) -> dict[int, set[int]]:
+    """Value id -> dimensions that a reshape made of the inner part of a longer one.
+
+    Several of them share a block of partitions (the heads of a query), and a cut inside of each
+    leaves ranges of partitions with gaps, which no engine reads.
+    """
+    found: dict[int, set[int]] = {}
+    for node in graph.nodes:
+        known = found.get(node.inputs[0].id, set())
+        if node.op == "transpose":
+            perm = integers(node, "perm")
+            found[node.output.id] = {d for d, source in enumerate(perm) if source in known}
+        elif node.op == "reshape":
+            old, new = node.inputs[0].shape, node.output.shape
+            found[node.output.id] = {
+                d
+                for d in range(1, len(new))
+                if (mapped := _map_dim(new, old, Spec(d, 1))) and old[mapped.dim] > new[d]
+            }
+        elif is_elementwise(node) and node.inputs[0].shape == node.output.shape:
+            found[node.output.id] = known
+    return {v: dims for v, dims in found.items() if dims}
 
 
 def _cut_inside_quadrants(node: Node, i: int) -> list[int]:

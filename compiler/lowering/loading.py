@@ -11,6 +11,7 @@ from compiler.graph.graph import Array
 from compiler.lowering.packing import Image
 from compiler.lowering.places import (
     PARTITIONS,
+    QUADRANT,
     packed,
 )
 from compiler.lowering.state import State
@@ -96,9 +97,18 @@ class Loading(State):
         return view.broadcast(like.shape)
 
     def identity(self, dtype: DType) -> View:
-        """The identity matrix [128, 128], rows on partitions."""
+        """The identity matrix [128, 128], rows on partitions; DRAM holds a block of it."""
         if dtype not in self._identity:
-            buffer = self.constant_image(np.eye(PARTITIONS, dtype=np.float32), dtype, "identity")
+            buffer = self.kernel.sbuf(PARTITIONS, PARTITIONS * dtype.size_bytes, "identity")
+            self.kernel.memset(Ap(buffer, 0, PARTITIONS, 0, dtype, ((1, PARTITIONS),)), 0.0)
+            block = np.eye(QUADRANT, dtype=dtype.numpy).reshape(-1).view(np.uint8)
+            shape = (QUADRANT, QUADRANT)
+            home = self.kernel.dram("identity", block.nbytes, BufferKind.CONSTANT, dtype, shape)
+            self.constant_data[home.id] = block
+            source = DmaAp(home, 0, 1, 0, dtype, ((1, QUADRANT * QUADRANT),))
+            for at in range(0, PARTITIONS, QUADRANT):
+                run, column = ((1, QUADRANT),), at * dtype.size_bytes
+                self.kernel.dma(DmaAp(buffer, at, QUADRANT, column, dtype, run), source)
             factors = ((Factor(PARTITIONS, 1, True),), (Factor(PARTITIONS, 1),))
             self._identity[dtype] = View(buffer, dtype, (PARTITIONS, PARTITIONS), factors)
         return self._identity[dtype]

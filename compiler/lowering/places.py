@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     pass
 
 PARTITIONS = 128
+QUADRANT = 32
+"""Partitions between two places where an operand may begin."""
 TRANSPOSED_LANES = 32
 """Lanes of the vector engine that a 32 x 32 transpose keeps busy."""
 

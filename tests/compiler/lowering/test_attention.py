@@ -23,9 +23,19 @@ SHAPES = {
 
 
 def attention(
-    shape: tuple[int, int, int, int, int], masked: bool = False, divides: bool = False
+    shape: tuple[int, int, int, int, int],
+    masked: bool = False,
+    divides: bool = False,
+    padded: bool = False,
+    rotary: bool = False,
 ) -> Graph:
-    """softmax(x a (y b)^T / 8 [+ mask]) (y c), heads joined, times w: an attention layer."""
+    """softmax(x a (y b)^T / 8 [+ mask]) (y c), heads joined, times w: an attention layer.
+
+    Args:
+        masked: a causal mask, a constant.
+        padded: a mask that is an input, one row for each item of the batch.
+        rotary: queries and keys are rotated: q cos + (-q[half:], q[:half]) sin.
+    """
     batch, heads, rows, keys, columns = shape
     rng = np.random.default_rng(0)
     width = heads * columns
@@ -44,13 +54,34 @@ def attention(
             perm=perm,
         )
 
+    def rotated(value):  # type: ignore[no-untyped-def]
+        extent, half = value.shape[2], columns // 2
+        angles = np.outer(np.arange(extent), 0.5 ** np.arange(half))
+        cos, sin = (np.tile(f(angles), 2).astype(np.float32) for f in (np.cos, np.sin))
+        sizes, steps = (batch, heads, extent, half), (1, 1, 1, 1)
+        low, high = (
+            b.emit("slice", value, starts=(0, 0, 0, at), sizes=sizes, steps=steps)
+            for at in (0, half)
+        )
+        turned = b.emit("concat", b.emit("neg", high), low, axis=3)
+        straight = b.emit("mul", value, b.constant(cos))
+        return b.emit("add", straight, b.emit("mul", turned, b.constant(sin)))
+
     q = split(x, rows, weights[0], (0, 2, 1, 3))
-    k = split(y, keys, weights[1], (0, 2, 3, 1))
+    if rotary:
+        q = rotated(q)
+        k = b.emit(
+            "transpose", rotated(split(y, keys, weights[1], (0, 2, 1, 3))), perm=(0, 1, 3, 2)
+        )
+    else:
+        k = split(y, keys, weights[1], (0, 2, 3, 1))
     v = split(y, keys, weights[2], (0, 2, 1, 3))
     scores = b.emit("mul", b.emit("matmul", q, k), b.constant(np.float32(0.125)))
     if masked:
         causal = np.where(np.tri(rows, keys), 0, -np.inf).astype(np.float32)
         scores = b.emit("add", scores, b.constant(causal))
+    if padded:
+        scores = b.emit("add", scores, b.input("mask", (batch, 1, 1, keys), FP32))
     top = b.emit("reduce", scores, kind="max", axes=(3,), keepdims=True)
     e = b.emit("exp", b.emit("sub", scores, top))
     total = b.emit("reduce", e, kind="sum", axes=(3,), keepdims=True)
@@ -81,8 +112,27 @@ def test_attention_agrees_with_its_graph(
     assert error_on_device(graph, inputs(shape)) < 2e-5
 
 
-def test_no_scores_go_to_dram() -> None:
-    made = compiled(attention((1, 1, 2048, 2048, 64)), auto_cast="all")
+@pytest.mark.parametrize("heads", [1, 2, 12])
+def test_rotated_heads_agree_with_their_graph(heads: int) -> None:
+    shape = (1, heads, 70, 70, 64)
+    assert error_on_device(attention(shape, masked=True, rotary=True), inputs(shape)) < 2e-5
+
+
+UNSPILLED = [  # heads, rows, kind
+    *(
+        (heads, rows, kind)
+        for kind in ("plain", "padded")
+        for heads in (1, 4)
+        for rows in (512, 2048)
+    ),
+    *((1, 2048, "masked"), (4, 1024, "masked"), (2, 512, "rotary"), (4, 2048, "rotary")),
+]
+
+
+@pytest.mark.parametrize(("heads", "rows", "kind"), UNSPILLED)
+def test_no_scores_go_to_dram(heads: int, rows: int, kind: str) -> None:
+    given = {} if kind == "plain" else {kind: True}
+    made = compiled(attention((1, heads, rows, rows, 64), **given), auto_cast="all")
     scratch = [b for b in made.program.buffers if b.kind is BufferKind.SCRATCH]
     assert sum(b.size_bytes for b in scratch) == 0
     assert made.report["dram_bytes"] <= 1.05 * made.report["dram_bytes_compulsory"]
