@@ -26,7 +26,7 @@ from compiler.graph.graph import Array, Node
 from compiler.lowering.bias import without_bias
 from compiler.lowering.context import Lowering, Spec, device_dtype
 from compiler.lowering.contract import Box
-from compiler.lowering.sharing import Rates, Shares, neighbours, on_array, rates
+from compiler.lowering.sharing import Rates, Shares, neighbours, on_array, on_either, rates
 from compiler.lowering.twins import Twin, passes
 from compiler.lowering.weights import Behind
 from compiler.tiles.iterate import sliced, tiles
@@ -58,9 +58,10 @@ def depthwise(
             work.append((block_of[-1], [box[0], (first, size), *box[1:]]))
     lead = block_of[0]
     nodes = len(behind.ready.ops), len(lead.plain.ops)
-    rate = rates(lo.hw, (lead.taps, lead.row), lead.kept.size_bytes, nodes)
+    either = on_either(op.op for op in behind.ready.ops)
+    rate = rates(lo.hw, (lead.taps, lead.row), lead.kept.size_bytes, nodes, either)
     sizes = [(block.size_of(box), block.passes) for block, box in work]
-    shares = neighbours(lo.graph, lo.hw, node)
+    shares = neighbours(lo, node)
     for (block, box), array in zip(work, on_array(sizes, rate, shares), strict=True):
         here = [sliced(t, box) for t in taps]
         if array:

@@ -41,6 +41,10 @@ class Load:
     dve: float = 0.0
     pe: float = 0.0
 
+    def since(self, before: Load) -> Load:
+        """What has been added."""
+        return Load(self.act - before.act, self.dve - before.dve, self.pe - before.pe)
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:

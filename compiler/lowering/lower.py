@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,11 +155,13 @@ def lower(
         lo.load.dve += promises.seconds(members)
         if away is not None:
             away.fetch(members.nodes)
+        before = replace(lo.load)
         try:
             _lower_group(lo, members, wanted)
         except Mismatch as error:
             reason = f"its operands lie as no engine can read them ({error})"
             raise _refused(graph, [(members.anchor, reason)]) from error
+        lo.spent[id(members.anchor)] = lo.load.since(before)
         lo.note_infinite(v for n in members.nodes for v in n.outputs)
         _store_finished(lo, members)
         if away is not None:

@@ -7,13 +7,18 @@ Out   for each tile whether the array does it; the others are products and sums 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from compiler.graph.attrs import integer
-from compiler.graph.graph import Graph, Node, Value
+from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS
 from compiler.lowering.groups import is_elementwise
 from isa.hardware import Hardware
+
+if TYPE_CHECKING:
+    from compiler.lowering.context import Lowering
 
 OVERLAP = 0.4
 """The share of the neighbours' work that runs while a layer does: they hand tiles on."""
@@ -41,7 +46,8 @@ class Rates:
         array: of one pass of the array.
         sums: of the sums, on the vector engine.
         moved: of a product that the vector engine takes from the scalar engine.
-        behind: of the instructions behind an array tile, and behind sums, on either engine.
+        behind: of the instructions behind an array tile, and behind sums.
+        either: whether either engine can do these; else only the vector engine.
     """
 
     taps: int
@@ -49,9 +55,12 @@ class Rates:
     sums: float
     moved: float
     behind: tuple[float, float]
+    either: bool = True
 
 
-def rates(hw: Hardware, kernel: tuple[int, int], size_bytes: int, nodes: tuple[int, int]) -> Rates:
+def rates(
+    hw: Hardware, kernel: tuple[int, int], size_bytes: int, nodes: tuple[int, int], either: bool
+) -> Rates:
     """The rates of the machine; `nodes` stand behind an array tile, and behind sums.
 
     An instruction takes about two elementwise nodes. `kernel`: taps in all, and in a row of it.
@@ -66,6 +75,7 @@ def rates(hw: Hardware, kernel: tuple[int, int], size_bytes: int, nodes: tuple[i
         taps if fp32 else taps / 2,
         2.0 if slow else 1.0,
         (first, second),
+        either,
     )
 
 
@@ -107,7 +117,9 @@ def _elements(rate: Rates, start: Shares, n_array: int, n: int) -> float:
     act, dve = start.act + rate.taps * n, start.dve + rate.sums * n
     free = rate.behind[0] * n_array + rate.behind[1] * n
     level = max(act, dve) - min(act, dve)
-    if free <= level:
+    if not rate.either:
+        dve += free
+    elif free <= level:
         act, dve = (act + free, dve) if act < dve else (act, dve + free)
     else:
         act = dve = (act + dve + free) / 2
@@ -117,15 +129,18 @@ def _elements(rate: Rates, start: Shares, n_array: int, n: int) -> float:
     return dve
 
 
-def neighbours(graph: Graph, hw: Hardware, node: Node) -> Shares:
-    """What the convolutions in front of and behind a layer give the engines while it runs."""
-    shares = Shares()
-    producers, readers = graph.producers(), graph.consumers()
-    found = [_in_front(node.inputs[0], producers)]
-    found += _behind(node.output, readers)
-    for conv in found:
-        if conv is not None:
-            _add(shares, conv, hw)
+def neighbours(lo: Lowering, node: Node) -> Shares:
+    """What the convolutions in front of and behind a layer give the engines while it runs: the
+    first is known, as it has been lowered."""
+    shares, graph = Shares(), lo.graph
+    front = _in_front(node.inputs[0], graph.producers())
+    spent = lo.spent.get(id(front))
+    if spent is not None:
+        shares.pe += OVERLAP * spent.pe * lo.hw.pe_clock_hz
+        shares.act += OVERLAP * spent.act * lo.hw.act_clock_hz
+        shares.dve += OVERLAP * spent.dve * lo.hw.dve_clock_hz
+    for conv, follow in _behind(node.output, graph.consumers()):
+        _add(shares, conv, follow, lo.hw)
     return shares
 
 
@@ -133,22 +148,36 @@ def _in_front(value: Value, producers: dict[int, Node]) -> Node | None:
     node = producers.get(value.id)
     while node is not None and is_elementwise(node):
         node = producers.get(node.inputs[0].id)
-    if node is None or node.op not in ("conv", "gather"):
-        return None
-    return node if min(node.inputs[0].rank, node.output.rank) > 1 else None
+    return node
 
 
-def _behind(value: Value, readers: dict[int, list[Node]]) -> list[Node | None]:
-    found: list[Node | None] = []
+def _behind(value: Value, readers: dict[int, list[Node]]) -> list[tuple[Node, list[Node]]]:
+    """The convolutions that read a value, each with the elementwise nodes behind it."""
     while True:
         after = readers.get(value.id, [])
         if len(after) != 1 or not is_elementwise(after[0]):
-            return [*found, *(r for r in after if r.op == "conv")]
+            return [(r, _following(r, readers)) for r in after if r.op == "conv"]
         value = after[0].output
 
 
-def _add(shares: Shares, node: Node, hw: Hardware) -> None:
-    """A convolution, or a gather of channels, which is a product too."""
+def _following(conv: Node, readers: dict[int, list[Node]]) -> list[Node]:
+    found: list[Node] = []
+    value = conv.output
+    while True:
+        after = readers.get(value.id, [])
+        if len(after) != 1 or not is_elementwise(after[0]):
+            return found
+        found.append(after[0])
+        value = after[0].output
+
+
+def on_either(nodes: Iterable[str]) -> bool:
+    """Whether the scalar engine can do elementwise ops of these names, too."""
+    return not {"max", "min", "select"} & set(nodes)
+
+
+def _add(shares: Shares, node: Node, follow: list[Node], hw: Hardware) -> None:
+    """A convolution, or a gather of channels, which is a product too; and what follows it."""
     outputs = node.output.shape[1]
     positions = math.prod(node.output.shape) / outputs
     depth, taps = node.inputs[0].shape[1], 1
@@ -158,7 +187,10 @@ def _add(shares: Shares, node: Node, hw: Hardware) -> None:
         block = min(outputs, hw.pe_columns)
         depth = min(depth, (block * groups // outputs + 1) * each)
     passes = taps * -(-depth // PARTITIONS) * -(-outputs // hw.pe_columns)
-    half = OVERLAP * 0.75 * -(-outputs // PARTITIONS) * positions
+    work = OVERLAP * -(-outputs // PARTITIONS) * positions
     shares.pe += OVERLAP * passes * positions
-    shares.act += half
-    shares.dve += half
+    if on_either(n.op for n in follow):
+        shares.act += work / 2
+        shares.dve += work / 2
+    else:
+        shares.dve += work

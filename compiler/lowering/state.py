@@ -55,6 +55,7 @@ class State(ABC):
     images: dict[int, Source] = field(default_factory=dict)  # convolved from DRAM, by id
     constant_data: Constants = field(default_factory=Constants)
     load: Load = field(default_factory=Load)
+    spent: dict[int, Load] = field(default_factory=dict)  # by id(anchor) of a group, when lowered
     staging: bool = False  # a transfer is being laid out row-major on chip
     _identity: dict[DType, View] = field(default_factory=dict)
     _ones: dict[tuple[DType, float], View] = field(default_factory=dict)
