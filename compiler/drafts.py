@@ -23,11 +23,12 @@ from compiler.graph_passes.auto_cast import Rounded
 from compiler.graph_passes.fold_rows import fold_rows
 from compiler.graph_passes.fold_shuffles import fold_shuffles
 from compiler.graph_passes.gather_parts import gather_parts
+from compiler.graph_passes.nested import cut_as_needed
 from compiler.graph_passes.panels import panels
 from compiler.graph_passes.shift_clips import shift_clips
 from compiler.graph_passes.sink_casts import sink_casts
 from compiler.graph_passes.stripe import Bytes, profile, stripe_everywhere
-from compiler.knobs import STRIPS, Knobs
+from compiler.knobs import AS_NEEDED, STRIPS, Knobs
 from compiler.lowering.hand_over import HandOver
 from compiler.lowering.layout import bytes_a_partition
 from compiler.lowering.lower import Lowered, lower
@@ -42,6 +43,9 @@ from isa.kernel.virtual import VirtualProgram
 ROOMS = (100, 50, 35)
 """Percent of SBUF that values may fill uncut, the next where nothing fits."""
 
+ROOMS_AS_NEEDED = (75, 65, 50)
+"""The same for a batch that is cut as each layer needs, where what passes by takes the rest."""
+
 SHORT = 8_000
 """Instructions of the longest program that is also tried with half as many columns a tile."""
 
@@ -50,6 +54,10 @@ PATIENCE = 2
 
 MOST_DRAFTED = 20_000
 """Instructions drafted after which one cut that gains nothing is enough to stop."""
+
+
+CLOSE = 1.02
+"""Drafts not slower than this have places searched for before one is taken."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,13 @@ class Drafts:
 
     def settled(self, draft: Draft) -> Draft:
         """The draft with places searched for longer, where that can make it faster."""
-        return draft if draft.planned.settled else self.draft(draft.knobs)
+        if draft.planned.settled:
+            return draft
+        if draft.pinned is not None:
+            return self.draft(draft.knobs)
+        self.clock.step("schedule")
+        wanted = schedule_options(self.options, thorough=True)
+        return replace(draft, planned=plan(draft.program, draft.deps, self.hw, wanted))
 
     def candidates(self, folded: bool = True, room: int = ROOMS[0]) -> Iterator[Knobs]:
         """The graph as it is where it may fit, then in ever finer strips: from where values alone
@@ -193,7 +207,10 @@ class Drafts:
                 break
         if best is None:
             best = self._by_search(folded, refused)
-        return best if first else self.settled(self._refined(best))
+        if first:
+            return best
+        near = [self.settled(d) for d in found if d.ticks <= best.ticks * CLOSE]
+        return self.settled(self._refined(min(near or [best], key=lambda d: d.ticks)))
 
     def _refined(self, best: Draft) -> Draft:
         """The draft, or one with smaller pieces: of weights where strips leave little room, of
@@ -214,9 +231,14 @@ class Drafts:
         return best
 
     def _in_less_room(self, folded: bool, found: Sequence[Draft]) -> Iterator[Knobs]:
-        """The candidates; where none of them fits, those that leave more room."""
+        """A batch cut as each layer needs and the candidates; where none of them fits, those that
+        leave more room."""
+        for room in () if "stripe" in self.options.without else ROOMS_AS_NEEDED:
+            knobs = Knobs(strips=AS_NEEDED, strip_room=room, fold_rows=folded)
+            if not found and self.cut(knobs) is not None:
+                yield knobs
         for room in ROOMS:
-            if not found:
+            if not found or room == ROOMS[0]:
                 yield from self.candidates(folded, room)
 
     def _by_search(self, folded: bool, refused: CapacityError | None) -> Draft:
@@ -245,7 +267,10 @@ def item_bytes(options: Options) -> int:
 def in_strips(graph: Graph, hw: Hardware, options: Options, knobs: Knobs) -> Graph | None:
     """Every chain of layers too large for its room in strips; None where there is none."""
     room = hw.sbuf_partition_bytes * knobs.strip_room // 100
-    return stripe_everywhere(graph, room, partial(_bytes_of, hw=hw, options=options), knobs.strips)
+    bytes_for = partial(_bytes_of, hw=hw, options=options)
+    if knobs.strips == AS_NEEDED:
+        return cut_as_needed(graph, room, bytes_for)
+    return stripe_everywhere(graph, room, bytes_for, knobs.strips)
 
 
 def _bytes_of(graph: Graph, hw: Hardware, options: Options) -> Bytes:
@@ -253,6 +278,21 @@ def _bytes_of(graph: Graph, hw: Hardware, options: Options) -> Bytes:
     packed = not {"tensorize", "plan-memory"} & options.without  # as `lower` does
     known = bytes_a_partition(graph, item_bytes(options), hw, from_dram=packed)
     return lambda value: known.get(value.id, 0)
+
+
+def schedule_options(
+    options: Options, *, thorough: bool = True, exhaustive: bool = False
+) -> ScheduleOptions:
+    """What the options leave of scheduling. Arguments as in `ScheduleOptions`."""
+    off = options.without
+    return ScheduleOptions(
+        reorder="schedule" not in off,
+        prefetch=not {"prefetch", "plan-memory", "schedule"} & off,
+        queues=1 if "schedule" in off else None,
+        policies=IN_ORDER if options.level == 1 else None,
+        thorough=thorough,
+        exhaustive=exhaustive,
+    )
 
 
 def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
@@ -296,14 +336,7 @@ def draft_of(
         knobs=knobs,
     )
     clock.step("schedule")
-    wanted = ScheduleOptions(
-        reorder="schedule" not in off,
-        prefetch=not {"prefetch", "plan-memory", "schedule"} & off,
-        queues=1 if "schedule" in off else None,
-        policies=IN_ORDER if options.level == 1 else None,
-        thorough=thorough,
-        exhaustive=exhaustive,
-    )
+    wanted = schedule_options(options, thorough=thorough, exhaustive=exhaustive)
     if options.pin_weights:
         pinned, deps, planned = plan_pinned(lowered.program, hw, wanted)
         return Draft(graph, lowered, pinned.run, deps, planned, pinned, knobs)

@@ -16,7 +16,8 @@ class Knobs:
     """One setting.
 
     Attributes:
-        strips: strips of rows that chains of layers too large for SBUF are cut into; 0 for none.
+        strips: strips of rows that chains of layers too large for SBUF are cut into; 0 for none,
+            1 for a batch in as many parts as each layer needs.
         strip_room: percent of SBUF that values may fill before their layers are cut.
         weight_kib: about the size of one transfer of weights; 512 are 4 KiB a partition, so that
             descriptors cost 2.5 % of it.
@@ -64,11 +65,14 @@ class Knobs:
         return Knobs(**values)
 
 
+AS_NEEDED = 1
+"""Strips: a batch in as many parts as each of its layers needs (`graph_passes/nested.py`)."""
+
 STRIPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """How finely a chain of layers is cut."""
 
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "strips": (0, *STRIPS[:7]),
+    "strips": (0, AS_NEEDED, *STRIPS[:7]),
     "strip_room": (100, 75, 50, 35),
     "weight_kib": (512, 1024, 256, 128),
     "tile_columns": (512, 256, 128),
