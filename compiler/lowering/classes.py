@@ -43,6 +43,11 @@ class Classes:
         """How many classes there are."""
         return int(self.outputs.max()) + 1
 
+    def live(self, rows: int, columns: int) -> NDArray[np.bool_]:
+        """[block of `rows` channels, piece of `columns` outputs]: whether any of the two meet."""
+        theirs = _members(self.channels, rows, self.count)
+        return theirs @ _members(self.outputs, columns, self.count).T
+
     @staticmethod
     def of_groups(weights: Array, groups: int) -> Classes:
         """The classes of a grouped convolution; weights [O, C / groups, *kernel]."""
@@ -75,6 +80,14 @@ class Classes:
             place[mine] = np.arange(len(mine))
             rows[here, :, : len(mine)] = flat[here][:, :, mine]
         return Classes(channels, outputs, place, rows)
+
+
+def _members(labels: Labels, size: int, count: int) -> NDArray[np.bool_]:
+    """[span of `size` labels, class]: whether the class is there."""
+    found = np.zeros((-(-len(labels) // size), count), bool)
+    here = np.flatnonzero(labels != NONE)
+    found[here // size, labels[here]] = True
+    return found
 
 
 def _labels(met: NDArray[np.bool_]) -> tuple[Labels, Labels]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compiler.graph.attrs import integer
-from compiler.graph.graph import Node, Value
+from compiler.graph.graph import Array, Node, Value
+from compiler.lowering.classes import Classes
 from compiler.lowering.context import PARTITIONS
 from compiler.lowering.groups import is_elementwise
 from isa.hardware import Hardware
@@ -140,7 +141,7 @@ def neighbours(lo: Lowering, node: Node) -> Shares:
         shares.act += OVERLAP * spent.act * lo.hw.act_clock_hz
         shares.dve += OVERLAP * spent.dve * lo.hw.dve_clock_hz
     for conv, follow in _behind(node.output, graph.consumers()):
-        _add(shares, conv, follow, lo.hw)
+        _add(shares, conv, follow, lo.hw, graph.constants.get(conv.inputs[1].id))
     return shares
 
 
@@ -176,7 +177,9 @@ def on_either(nodes: Iterable[str]) -> bool:
     return not {"max", "min", "select"} & set(nodes)
 
 
-def _add(shares: Shares, node: Node, follow: list[Node], hw: Hardware) -> None:
+def _add(
+    shares: Shares, node: Node, follow: list[Node], hw: Hardware, weights: Array | None
+) -> None:
     """A convolution, or a gather of channels, which is a product too; and what follows it."""
     outputs = node.output.shape[1]
     positions = math.prod(node.output.shape) / outputs
@@ -187,6 +190,9 @@ def _add(shares: Shares, node: Node, follow: list[Node], hw: Hardware) -> None:
         block = min(outputs, hw.pe_columns)
         depth = min(depth, (block * groups // outputs + 1) * each)
     passes = taps * -(-depth // PARTITIONS) * -(-outputs // hw.pe_columns)
+    classes = Classes.find(weights) if weights is not None and depth == weights.shape[1] else None
+    if classes is not None:
+        passes = taps * int(classes.live(PARTITIONS, hw.pe_columns).sum())
     work = OVERLAP * -(-outputs // PARTITIONS) * positions
     shares.pe += OVERLAP * passes * positions
     if on_either(n.op for n in follow):
