@@ -120,7 +120,7 @@ class _Weights:
     def full(self, first: int, size: int, live: Live) -> Buffer:
         """[rows, (live block, tap, output)] of outputs [first, first + size), with their zeros."""
         item, width = self.dtype.size_bytes, self.taps * size
-        name = f"{self.name}/diagonal"
+        name = f"{self.name}/spread"
         buffer = self.lo.kernel.sbuf(self.block, len(live) * width * item, name)
         named = self.classes.outputs[first : first + size]
         for i, (b, pieces) in enumerate(live.items()):
