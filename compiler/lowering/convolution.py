@@ -133,14 +133,18 @@ def _packed(
     first, down, across = (_tap(view, node, t) for t in ((0, 0), (1, 0), (0, 1)))
     steps = (down.offset - first.offset, across.offset - first.offset)
     extents = [(f.extent - 1) * f.stride for fs in first.factors[:-1] for f in fs]
-    wide = pack(lo, view, packing, shape, steps, sum(extents) + 1, node.inputs[0].name)
     moving, pieces = [], []
-    for r, c, held in packing.blocks(shape):
-        part = weights[:, :, r : r + packing.rows, c : c + packing.columns].reshape(taps)
-        pieces.append(dict(zip(held, part.transpose(2, 0, 1), strict=True)))
-        at = replace(wide, offset=r * steps[0] + c * steps[1])
-        k = held[-1] * packing.grain + channels
-        moving.append(_channels(_tap(at, node, (0, 0)), 0, k))
+    for part, (r0, c0), size in packing.parts(shape):
+        shift = r0 * steps[0] + c0 * steps[1]
+        cut = replace(view, offset=view.offset + shift)
+        wide = pack(lo, cut, part, size, steps, sum(extents) + 1, node.inputs[0].name)
+        for r, c, held in part.blocks(size):
+            there = weights[:, :, r0 + r : r0 + min(r + part.rows, size[0])]
+            there = there[:, :, :, c0 + c : c0 + min(c + part.columns, size[1])].reshape(taps)
+            pieces.append(dict(zip(held, there.transpose(2, 0, 1), strict=True)))
+            at = replace(wide, offset=r * steps[0] + c * steps[1])
+            k = held[-1] * packing.grain + channels
+            moving.append(_channels(_tap(at, node, (0, 0)), 0, k))
     dtype = device_dtype(node.inputs[1].dtype)
     span = transfer_span(lo, len(pieces) * PARTITIONS * dtype.size_bytes, outputs, spec, True)
     for start in range(0, outputs, span):

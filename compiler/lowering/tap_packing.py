@@ -31,17 +31,41 @@ PIECE = 1024
 class Packing:
     """Taps packed together: a block of `rows` x `columns` of the last two kernel dimensions.
 
-    `grain` partitions belong to each tap; `engines` copy them, else DMA does.
+    `grain` partitions belong to each tap; `engines` copy them, else DMA does. `crossed`: the taps
+    of the last column (or row), of which a pass would hold one, are paired the other way, in a
+    packed image of their own: 5 passes for 3 x 3 taps, not 6.
     """
 
     rows: int
     columns: int
     grain: int = 0
     engines: bool = False
+    crossed: bool = False
 
     def steps(self, kernel: tuple[int, int]) -> int:
         """Array passes a tile needs."""
+        if self.crossed:
+            return sum(pack._plain_steps(size) for pack, _, size in self.parts(kernel))
+        return self._plain_steps(kernel)
+
+    def _plain_steps(self, kernel: tuple[int, int]) -> int:
         return -(-kernel[0] // self.rows) * -(-kernel[1] // self.columns)
+
+    def parts(
+        self, kernel: tuple[int, int]
+    ) -> list[tuple[Packing, tuple[int, int], tuple[int, int]]]:
+        """The packed images: for each its packing, its first tap and how many taps down, across."""
+        if not self.crossed:
+            return [(self, (0, 0), kernel)]
+        plain = replace(self, crossed=False)
+        turned = replace(plain, rows=self.columns, columns=self.rows)
+        if self.columns > 1:
+            whole = kernel[1] // self.columns * self.columns
+            first, rest = (kernel[0], whole), (kernel[0], kernel[1] - whole)
+            return [(plain, (0, 0), first), (turned, (0, whole), rest)]
+        whole = kernel[0] // self.rows * self.rows
+        first, rest = (whole, kernel[1]), (kernel[0] - whole, kernel[1])
+        return [(plain, (0, 0), first), (turned, (whole, 0), rest)]
 
     @property
     def taps(self) -> int:
@@ -93,6 +117,13 @@ def _candidates(channels: int, kernel: tuple[int, int]) -> Iterator[Packing]:
             taps = rows * columns
             if taps > 1 and taps * grain <= PARTITIONS:
                 yield Packing(rows, columns, grain, True)
+            if (
+                taps == 2
+                and grain * 2 == PARTITIONS
+                and min(kernel) > 1
+                and kernel[columns - 1] % 2
+            ):
+                yield Packing(rows, columns, grain, True, crossed=True)
             if taps > 1 and taps * channels <= PARTITIONS and (rows == 1 or columns == kernel[1]):
                 yield Packing(rows, columns, channels)
 
@@ -102,7 +133,8 @@ def _moved(hw: Hardware, packing: Packing, channels: int, plane_bytes: int, size
     if packing.engines:
         elements = plane_bytes / size
         fill = elements / 2 if channels < packing.grain else 0.0
-        return (packing.taps * elements + fill) / 2 * hw.pe_clock_hz / hw.act_clock_hz
+        images = 2 if packing.crossed else 1
+        return images * (packing.taps * elements + fill) / 2 * hw.pe_clock_hz / hw.act_clock_hz
     rate = hw.core_dram_bytes_per_s / hw.pe_clock_hz  # bytes a PE cycle by DMA
     start = hw.dma_start_ns * hw.pe_clock_hz / 1e9
     return packing.taps * channels * plane_bytes / rate + 2 * start

@@ -79,3 +79,17 @@ def test_every_tap_is_in_one_pass(kernel: tuple[int, int]) -> None:
         for t in held
     ]
     assert sorted(taps) == [(r, c) for r in range(kernel[0]) for c in range(kernel[1])]
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 3), (3, 5), (5, 5), (2, 3)])
+@pytest.mark.parametrize("pair", [(1, 2), (2, 1)])
+def test_crossed_pairs_hold_every_tap_once(kernel: tuple[int, int], pair: tuple[int, int]) -> None:
+    packing = Packing(*pair, 64, engines=True, crossed=True)
+    found = [
+        (r0 + r + place // part.columns, c0 + c + place % part.columns)
+        for part, (r0, c0), size in packing.parts(kernel)
+        for r, c, held in part.blocks(size)
+        for place in held
+    ]
+    assert sorted(found) == [(r, c) for r in range(kernel[0]) for c in range(kernel[1])]
+    assert packing.steps(kernel) <= Packing(*pair, 64, engines=True).steps(kernel)
