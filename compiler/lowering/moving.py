@@ -165,11 +165,13 @@ class Moving(Loading):
 
     def dma(self, dst: View, src: View) -> None:
         """dst := src by DMA; one of them is in DRAM."""
-        from compiler.lowering.transpose import row_major_stage
+        from compiler.lowering.transpose import row_major_stage, store_turned
 
         loads = src.buffer.memory is DRAM
         chip = dst if loads else src
         far = src if loads else dst
+        if not loads and store_turned(self, far, chip):
+            return
         staged = None if self.staging else row_major_stage(self, chip, far)
         if staged is not None:
             self.staging = True  # where the copy goes through DRAM in turn, it goes as it lies

@@ -16,7 +16,7 @@ from compiler.tiles.view import Factor, View, joined_dims
 from isa.dtypes import DType
 from isa.instructions.tensor import MATMUL_DTYPES
 from isa.instructions.vector_move import VectorTranspose
-from isa.kernel import Ap
+from isa.kernel import Ap, DmaAp
 from isa.memory import SBUF, Engine
 from isa.tiles import Tile
 
@@ -264,3 +264,61 @@ def _block_of(home: View, dim: int) -> int:
             return block * max(n for n in range(1, most + 1) if f.extent % n == 0)
         block *= f.extent
     return block
+
+
+TURNED = 512
+"""Elements of a vector from which on turning it on chip costs less than a descriptor for each."""
+
+
+def store_turned(lo: Moving, home: View, chip: View) -> bool:
+    """Store a vector in blocks of all partitions as rows: a descriptor a block, not an element.
+
+    False where the vector does not lie so, or is too short. What is left of the last block beyond
+    whole squares goes out as it lies.
+    """
+    wide = [d for d, e in enumerate(chip.shape) if e > 1]
+    if len(wide) != 1 or chip.shape[wide[0]] < TURNED or chip.replicated:
+        return False
+    factors = [f for f in chip.factors[wide[0]] if f.extent > 1]
+    apart = [f for f in home.factors[wide[0]] if f.extent > 1]
+    blocks = [(f.extent, f.part) for f in factors]
+    if len(blocks) != 2 or blocks[1] != (PARTITIONS, True) or blocks[0][1] or len(apart) != 1:
+        return False
+    if chip.start + chip.buffer.start or apart[0].stride != 1 or chip.buffer.memory is not SBUF:
+        return False
+    for first in range(0, blocks[0][0], PARTITIONS):
+        _store_rows(lo, home, chip, wide[0], factors[0].stride, first)
+    return True
+
+
+def _store_rows(lo: Moving, home: View, chip: View, dim: int, step: int, first: int) -> None:
+    """The blocks from `first` on, at most as many as there are partitions."""
+    size, left = chip.dtype.size_bytes, chip.shape[dim] - first * PARTITIONS
+    rows = min(PARTITIONS, -(-left // PARTITIONS))
+    last = min(left - (rows - 1) * PARTITIONS, PARTITIONS)  # elements of the last row
+    squares = last // BANK * BANK
+    stage = lo.kernel.sbuf(rows, PARTITIONS * size, "rows of a vector")
+    for p in range(0, PARTITIONS, BANK):
+        there = rows if p < squares else rows - 1
+        for r in range(0, there, BANK):
+            some = min(BANK, there - r)
+            at = (chip.offset + (first + r) * step) * size
+            _vector_block(
+                lo,
+                Ap(stage, r, some, p * size, chip.dtype, ((0, 1), (1, BANK))),
+                Ap(chip.buffer, p, BANK, at, chip.dtype, ((0, 1), (step, some))),
+            )
+    full = rows if squares == PARTITIONS else rows - 1
+    begin = home.offset + first * PARTITIONS
+    pieces = [(stage, 0, full, 0, PARTITIONS, 0)] if full else []
+    if full < rows:
+        end = (rows - 1) * PARTITIONS
+        column = chip.offset + (first + rows - 1) * step
+        pieces += [(stage, rows - 1, 1, 0, squares, end)] if squares else []
+        if last > squares:
+            pieces.append((chip.buffer, squares, last - squares, column, 1, end + squares))
+    for buffer, start, count, offset, run, at in pieces:
+        lo.kernel.dma(
+            DmaAp(home.buffer, 0, 1, (begin + at) * size, home.dtype, ((1, count * run),)),
+            DmaAp(buffer, start, count, offset * size, chip.dtype, ((1, run),)),
+        )
