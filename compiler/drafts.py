@@ -231,14 +231,15 @@ class Drafts:
         return best
 
     def _in_less_room(self, folded: bool, found: Sequence[Draft]) -> Iterator[Knobs]:
-        """A batch cut as each layer needs and the candidates; where none of them fits, those that
+        """The candidates, then a batch cut as each layer needs; where none of them fits, those that
         leave more room."""
+        yield from self.candidates(folded)
         for room in () if "stripe" in self.options.without else ROOMS_AS_NEEDED:
             knobs = Knobs(strips=AS_NEEDED, strip_room=room, fold_rows=folded)
-            if not found and self.cut(knobs) is not None:
+            if (not found or room == ROOMS_AS_NEEDED[0]) and self.cut(knobs) is not None:
                 yield knobs
-        for room in ROOMS:
-            if not found or room == ROOMS[0]:
+        for room in ROOMS[1:]:
+            if not found:
                 yield from self.candidates(folded, room)
 
     def _by_search(self, folded: bool, refused: CapacityError | None) -> Draft:
