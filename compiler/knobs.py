@@ -21,7 +21,8 @@ class Knobs:
         strip_room: percent of SBUF that values may fill before their layers are cut.
         weight_kib: about the size of one transfer of weights; 512 are 4 KiB a partition, so that
             descriptors cost 2.5 % of it.
-        tile_columns: columns of one tile of a product, at most.
+        tile_columns: columns of one tile of a product, at most; where fewer than the machine's
+            most, tiles are *fine*: short layers are cut, and channels alternate within positions.
         fold_rows: rows of images may be folded onto partitions where channels are few.
         tap_packing: kernel taps may share the rows of the array where channels are few.
     """
@@ -32,6 +33,10 @@ class Knobs:
     tile_columns: int = 512
     fold_rows: bool = True
     tap_packing: bool = True
+
+    def fine(self, most: int) -> bool:
+        """Whether tiles have fewer columns than the machine's most."""
+        return self.tile_columns < most
 
     def neighbours(self, knob: str) -> Iterator[Knobs]:
         """Every setting that differs in one knob alone, and means something else."""

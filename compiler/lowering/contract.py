@@ -173,6 +173,10 @@ def _strides(view: View, dim: int, operand: int) -> list[Factor]:
     return factors
 
 
+_Piece = tuple[int, int, list[LoadRow | None]]
+"""First partition of a tile, partitions, and the weights of each step; None where all are zero."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Axis:
     """A factor of a moved dimension: where it stands in the product, and its place value there."""
@@ -234,38 +238,69 @@ def _product(
     offset: int,
 ) -> None:
     axes, strides = _axes(steps, moved)
-    most = min(lo.hw.pe_moving_max, lo.knobs.tile_columns)
+    columns = math.prod(a.extent for a in axes)
+    most = _most(lo, len(steps) * -(-shape[dim] // lo.hw.pe_columns), columns)
     taken, chunk = _chunks(axes if lo.tensorize else axes[-1:], most)
     outer = len(axes) - taken
     ranges = [
         range(0, a.extent, chunk if i == outer - 1 else 1) for i, a in enumerate(axes[:outer])
     ]
-    for first in range(0, shape[dim], block):
+    places = list(itertools.product(*ranges))
+    loads = _weights(lo, shape[dim], dim, block, steps)
+    tiles = list(itertools.product(loads, places))
+    if lo.knobs.fine(lo.hw.pe_moving_max):
+        tiles.sort(key=lambda tile: tile[1])
+    for first, at in tiles:
         size = min(block, shape[dim] - first)
+        sizes = [a.extent for a in axes]
+        starts = [*at, *([0] * taken)]
+        for i in range(outer):
+            sizes[i] = 1
+        if outer:
+            sizes[outer - 1] = min(chunk, axes[outer - 1].extent - at[-1])
+        tile = _psum_tile(lo, len(shape), size, dim, axes, sizes)
+        _matmuls(lo, tile, loads[first], steps, strides, starts, sizes)
+        where = list(box)
+        where[dim] = (first + offset, size)
+        for d in moved:
+            where[d] = _span(d, axes, starts, sizes, shape[d])
+        epilogue(tile, where)
+
+
+def _weights(
+    lo: Lowering, extent: int, dim: int, block: int, steps: list[_Step]
+) -> dict[int, list[_Piece]]:
+    """For each block of the product's partitions, by its first, its pieces."""
+    found = {}
+    for first in range(0, extent, block):
+        size = min(block, extent - first)
         pieces = [(at, min(lo.hw.pe_columns, size - at)) for at in range(0, size, lo.hw.pe_columns)]
-        loads = [
-            [
-                None
-                if s.live is not None and first + at not in s.live
-                else load_row(_stationary(s, dim, first + at, n))
-                for s in steps
-            ]
+        found[first] = [
+            (
+                at,
+                n,
+                [
+                    None
+                    if s.live is not None and first + at not in s.live
+                    else load_row(_stationary(s, dim, first + at, n))
+                    for s in steps
+                ],
+            )
             for at, n in pieces
         ]
-        for at in itertools.product(*ranges):
-            sizes = [a.extent for a in axes]
-            starts = [*at, *([0] * taken)]
-            for i in range(outer):
-                sizes[i] = 1
-            if outer:
-                sizes[outer - 1] = min(chunk, axes[outer - 1].extent - at[-1])
-            tile = _psum_tile(lo, len(shape), size, dim, axes, sizes)
-            _matmuls(lo, tile, pieces, loads, steps, strides, starts, sizes)
-            where = list(box)
-            where[dim] = (first + offset, size)
-            for d in moved:
-                where[d] = _span(d, axes, starts, sizes, shape[d])
-            epilogue(tile, where)
+    return found
+
+
+def _most(lo: Lowering, passes: int, columns: int) -> int:
+    """Columns of one tile. Where tiles are fine, a short layer is cut in two, so that its reader
+    begins with the first half: a second load of the weights may cost what handing on takes."""
+    hw = lo.hw
+    most = min(hw.pe_moving_max, lo.knobs.tile_columns)
+    loading = passes * hw.pe_columns // hw.pe_load_speedup
+    short = columns <= 2 * most and loading <= hw.pe_latency + hw.dve_latency
+    if not lo.knobs.fine(hw.pe_moving_max) or not short:
+        return most
+    return max(hw.pe_min_interval, min(most, -(-columns // 2)))
 
 
 def _span(
@@ -315,8 +350,7 @@ def _stationary(step: _Step, dim: int, first: int, size: int) -> Ap:
 def _matmuls(
     lo: Lowering,
     tile: View,
-    pieces: list[tuple[int, int]],
-    loads: list[list[LoadRow | None]],
+    pieces: list[_Piece],
     steps: list[_Step],
     strides: list[list[int]],
     starts: list[int],
@@ -335,7 +369,7 @@ def _matmuls(
                 raise Mismatch(1, "its columns need more than four dimensions or too large a step")
         ap = Ap(v.buffer, v.start, step.count, offset * v.dtype.size_bytes, v.dtype, dims)
         moving.append(moving_words(ap))
-    for (at, n), stationary in zip(pieces, loads, strict=True):
+    for at, n, stationary in pieces:
         out = Ap(tile.buffer, at, n, 0, DType.FP32, ((1, columns),))
         pairs = [(s, m) for s, m in zip(stationary, moving, strict=True) if s is not None]
         lo.load.pe += len(pairs) * max(lo.hw.pe_min_interval, columns) / lo.hw.pe_clock_hz

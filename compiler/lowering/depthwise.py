@@ -56,6 +56,8 @@ def depthwise(
         block_of.append(_Block(lo, node, behind, weights[first : first + size], seen))
         for box in boxes((shape[0], *shape[2:]), block_of[-1].elements(shape)):
             work.append((block_of[-1], [box[0], (first, size), *box[1:]]))
+    if lo.knobs.fine(lo.hw.pe_moving_max):  # all channels of the first rows, then the next
+        work.sort(key=lambda one: (one[1][0], *one[1][2:]))
     lead = block_of[0]
     nodes = len(behind.ready.ops), len(lead.plain.ops)
     either = on_either(op.op for op in behind.ready.ops)
