@@ -20,6 +20,7 @@ from compiler.errors import VerifyError
 from compiler.graph.builder import complete_attrs, result_types
 from compiler.graph.graph import Array, Attr, DType, Graph, Node, Source, Value, is_float
 from compiler.graph.ops import CORE_OPS
+from compiler.graph_passes.last_bits import last_bits
 from compiler.graph_passes.rebuild import Rebuilder
 
 Rule: TypeAlias = Callable[["Match"], Value | None]
@@ -121,7 +122,7 @@ class Rewriter(Rebuilder):
         self.uses: dict[int, int] = {}  # new value id -> readers that it will have
         self.depth = 0
         self.exact = False  # whether the op at hand feeds a rounding: no last bit may change
-        self.rounded = _rounded_values(graph)
+        self.rounded = last_bits(graph)
 
     def node(self, node: Node) -> None:
         self.exact = node.output.id in self.rounded
@@ -179,16 +180,6 @@ def _use_counts(graph: Graph) -> dict[int, int]:
     for value in graph.outputs:
         counts[value.id] = counts.get(value.id, 0) + 1
     return counts
-
-
-def _rounded_values(graph: Graph) -> set[int]:
-    """Ids of values that an op rounds to integers: there one last bit can become a whole one."""
-    return {
-        node.inputs[0].id
-        for node in graph.nodes
-        if node.op in ("round", "floor", "ceil")
-        or (node.op == "cast" and not is_float(node.output.dtype))
-    }
 
 
 def rewrite(graph: Graph, rules: RuleSet) -> Graph:

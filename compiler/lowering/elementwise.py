@@ -171,7 +171,7 @@ def plan(
     for node in nodes:
         terms = tuple(_term(v, index, lead, made) for v in node.inputs)
         index[node.output.id] = len(ops)
-        param = _special(node)
+        param = _special(node, lo)
         dtype = device_dtype(node.output.dtype)
         ops.append(Op(node.op, terms, dtype, uses.get(node.output.id, 0), param))
         if node.output.id in outs_of:
@@ -181,13 +181,15 @@ def plan(
     return Plan(ops, made.tiles, made.columns, result_op, shape, spec.dim, spec.block, stored)
 
 
-def _special(node: Node) -> str | None:
-    """What the dtype says about how a node is computed."""
+def _special(node: Node, lo: Lowering) -> str | None:
+    """What its dtype, and what becomes of it, say about how a node is computed."""
     dtype = node.output.dtype
     if node.op == "cast" and dtype.kind == "b":
         return "bool"
     if is_integer(dtype) and node.op in (*BITS, *DIVISIONS):
         return "integer"
+    if node.op == "div" and node.output.id in lo.exact:
+        return "exact"
     return None
 
 

@@ -120,6 +120,8 @@ class Emitter(Compound):
         if op.op == "not":
             return self._binary(AluOp.EQUAL, xs[0], 0.0, target, keep)
         if op.op == "div":
+            if op.param == "exact" and _plain(xs[1]):
+                return self._quotient(self.settled(xs[0]), self._divisor(xs[1]), target())
             return self._divide(xs[0], xs[1], target, keep)
         if op.op == "pow":
             return self._power(xs[0], xs[1], target, keep)
@@ -166,3 +168,8 @@ class Emitter(Compound):
         out = target()
         self._copy(out, tile)
         return out
+
+
+def _plain(divisor: Input) -> bool:
+    """Whether a divisor, where it is known, is far from zero and from infinity."""
+    return not isinstance(divisor, float) or 2.0**-60 < abs(divisor) < 2.0**60

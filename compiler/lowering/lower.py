@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.graph.attrs import integer, integers, pairs
-from compiler.graph.graph import Graph, Node, Value
+from compiler.graph.graph import BF16, FP16, Graph, Node, Value
+from compiler.graph_passes.last_bits import last_bits
 from compiler.knobs import Knobs
 from compiler.lowering.attention import lower_attention
 from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
@@ -127,6 +128,8 @@ def lower(
     over = over or HandOver()
     wanted = wishes(graph, over.wanted)
     lo.wanted, lo.infinite = wanted, may_be_infinite(graph, over.finite)
+    if not any(v.dtype in (BF16, FP16) for v in graph.values()):  # there last bits are lost anyway
+        lo.exact = last_bits(graph)
     lo.halos, lo.fills = _halos(graph)
     if resident and tensorize:
         taken = {v.id for v in graph.inputs if v.name in over.received}

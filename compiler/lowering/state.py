@@ -49,6 +49,7 @@ class State(ABC):
     parts: dict[int, tuple[Value, int, int]] = field(default_factory=dict)
     joined: set[int] = field(default_factory=set)  # parts made in place
     outside: dict[int, View] = field(default_factory=dict)  # values still in DRAM, by id
+    exact: set[int] = field(default_factory=set)  # `last_bits` of the graph
     infinite: set[int] = field(default_factory=set)  # values that may be, by id
     spoiling: set[int] = field(default_factory=set)  # buffers that hold such
     streamed: dict[int, View] = field(default_factory=dict)  # of these, read piece by piece

@@ -1,0 +1,54 @@
+"""Quotients that are rounded to integers: ties are ties, as with one FP32 division."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+import systola
+
+Array = NDArray[np.float32]
+ROWS, COLUMNS = 8, 256
+SCALES = np.array([0.1, 5 / 255, 0.0235, 1 / 3, 7.0, 3e-5, 1e6, 0.7], np.float32)
+
+
+def near_ties(scale: Array) -> Array:
+    """Numbers whose quotient is k + 1/2, one of its neighbours, or something large."""
+    k = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(ROWS, COLUMNS) % 400 - 200
+    ties: Array = (k + np.float32(0.5)) * scale
+    ties[:, 1::3] = np.nextafter(ties[:, 1::3], np.float32(np.inf))
+    ties[:, 2::3] = np.nextafter(ties[:, 2::3], np.float32(-np.inf))
+    ties[0, :6] = np.inf, -np.inf, 3e38, -3e38, 0.0, -0.0
+    return ties
+
+
+def model(constant: bool, shape: tuple[int, ...], axis: int) -> onnx.ModelProto:
+    kind = f"float[{shape[0]}] s" if shape else "float s"
+    takes = "float[8,256] x" if constant else f"float[8,256] x, {kind}"
+    proto = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 17]> agraph ({takes}) => (uint8[8,256] y) '
+        f"<uint8[{shape[0] if shape else 1}] z> {{ y = QuantizeLinear<axis = {axis}>(x, s, z) }}"
+    )
+    zero = np.full(shape, 128, np.uint8)
+    del proto.graph.initializer[:], proto.graph.value_info[:]
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(zero, "z"))
+    return proto
+
+
+@pytest.mark.parametrize("constant", [True, False])
+@pytest.mark.parametrize(("shape", "axis"), [((), 0), ((ROWS,), 0), ((COLUMNS,), 1)])
+def test_ties_are_those_of_one_division(constant: bool, shape: tuple[int, ...], axis: int) -> None:
+    scale = np.resize(SCALES, shape)
+    spread = scale.reshape(-1, 1) if shape == (ROWS,) else scale
+    x, proto = near_ties(spread), model(constant, shape, axis)
+    inputs = {"x": x}
+    if constant:
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(scale, "s"))
+    else:
+        inputs["s"] = scale
+    found = systola.compile(proto, auto_cast="none").run(inputs).outputs["y"]
+    with np.errstate(over="ignore"):
+        wanted = np.clip(np.rint(x / spread) + 128, 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(found, wanted)
