@@ -228,6 +228,8 @@ class Drafts:
                 continue
             if other.ticks < best.ticks:
                 best = other
+                if knobs.tile_columns == 256:
+                    variants.append(replace(best.knobs, tile_columns=128))
         return best
 
     def _in_less_room(self, folded: bool, found: Sequence[Draft]) -> Iterator[Knobs]:

@@ -16,6 +16,7 @@ from compiler.knobs import Knobs
 from compiler.lowering.attention import lower_attention
 from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
 from compiler.lowering.elementwise import STAGED, lower_group
+from compiler.lowering.expression import FUNCTIONS
 from compiler.lowering.finite import may_be_infinite
 from compiler.lowering.groups import Group, group, is_elementwise
 from compiler.lowering.halos import Fill, fill_of
@@ -44,8 +45,10 @@ from compiler.lowering.through_dram import ThroughDram
 from compiler.lowering.window import lower_window
 from compiler.tiles.iterate import Mismatch, legal_start
 from compiler.tiles.view import View
+from isa.activation.functions import needs_table_load
+from isa.dtypes import DType
 from isa.hardware import Hardware
-from isa.kernel import Buffer, Kernel, VirtualProgram
+from isa.kernel import Ap, Buffer, Kernel, VirtualProgram
 from isa.kernel.descriptors import share_out
 from isa.memory import Memory
 from isa.program import BufferKind
@@ -150,6 +153,7 @@ def lower(
         _store_in_pieces(lo, outputs, readers, over.free)
     lo.note_infinite(graph.inputs)
     promises = Promises(graph, hw)
+    _load_first_table(lo)
     away = None if resident else ThroughDram(lo, {v.id: outputs[v.name] for v in graph.outputs})
     for members in group(graph, fuse, nests=resident):
         if id(members.anchor) in loaded:
@@ -179,6 +183,18 @@ def lower(
         if v.id not in lo.outside and (away is None or v.id not in away.stored):
             lo.dma(dense(outputs[v.name], device_dtype(v.dtype), v.shape), lo.views[v.id])
     return Lowered(share_out(lo.kernel.virtual(), hw), lo.constant_data, inputs, outputs, handed)
+
+
+def _load_first_table(lo: Lowering) -> None:
+    """Make the scalar engine load its first table while it waits for data anyway: by a function of
+    one element. Otherwise it would begin only when its turn comes behind all that is in front."""
+    functions = [FUNCTIONS[n.op] for n in lo.graph.nodes if n.op in FUNCTIONS]
+    first = next((f for f in functions if needs_table_load(f, None)), None)
+    if first is not None and any(n.op in PRODUCTS for n in lo.graph.nodes):
+        buffer = lo.kernel.sbuf(1, DType.FP32.size_bytes, "first table")
+        one = Ap(buffer, 0, 1, 0, DType.FP32, ((1, 1),))
+        lo.kernel.memset(one, 1.0)
+        lo.kernel.activation(one, one, first)
 
 
 def _parts(graph: Graph) -> dict[int, tuple[Value, int, int]]:
