@@ -5,9 +5,10 @@
 The hard instances are tables of lower, upper and size, named NAME.CAPACITY.csv; where no folder is
 given they are looked for in `shared/allocation` beside the project, or SYSTOLA_ALLOCATION. The
 random ones are drawn from fixed seeds: lives of a tenth of the time, ends anywhere, short lives of
-sizes over four orders, and a mix of long and short ones. Seconds are the best of three (of one from
-10,000 boxes on), compiled code warm. A model's boxes are the buffers that its compilation placed in
-SBUF (inf1, bytes a partition): there the question is how low they could have been placed.
+sizes over four orders, and a mix of long and short ones. Seconds are a core's, whatever else the
+machine does, the best of three (of one from 10,000 boxes on), compiled code warm. A model's boxes
+are the buffers that its compilation placed in SBUF (inf1, bytes a partition): there the question is
+how low they could have been placed.
 """
 
 from __future__ import annotations
@@ -92,9 +93,9 @@ def measured(name: str, p: Problem, run: Callable[[], Solution | None], repeats:
     """A row of the table; whatever was found has passed the checker."""
     seconds = []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        begin = time.process_time()
         found = run()
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     if found is None:
         return Row(name, len(p), lower_bound(p), -1, "none", -1, min(seconds))
     assert not sweep_faults(p, found.offsets, found.height)

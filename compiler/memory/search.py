@@ -73,7 +73,7 @@ def search(
 
     Args:
         lowest_first: prefer the lowest floor, then the order; else the order alone.
-        failed: int64 [2^k, 2], fingerprints of parts known to fail at this capacity, -1 at first.
+        failed: int64 [2^k, 2], fingerprints of parts known to fail at this capacity, 0 at first.
         offsets: written; the solution, where there is one.
         blame: added to; how often a box was in a section that had no room.
     """

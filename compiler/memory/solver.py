@@ -25,8 +25,6 @@ from compiler.memory.problem import Ints, Problem, Solution
 from compiler.memory.search import search
 from compiler.memory.state import (
     NONE,
-    PRIME,
-    PRIME_2,
     SOLVED,
     UNDECIDED,
     Boxes,
@@ -177,9 +175,7 @@ class _Part:
         p = self.view.problem
         self._columns = [c[self.boxes] for c in (p.q0, p.q1, p.size, p.align)]
         self._cells(int(self._columns[1].max()))
-        words = random_words(0, 2 * len(self.boxes)).reshape(2, -1)
-        moduli = np.array([PRIME, PRIME_2], np.uint64)[:, None]
-        self._key = (words % moduli).astype(np.int64)
+        self._key = random_words(0, 2 * len(self.boxes)).view(np.int64).reshape(2, -1)
 
     def _cells(self, quadrants: int) -> None:
         """The boxes of each section and quadrant, and the bytes they take there."""

@@ -23,8 +23,6 @@ from compiler.memory.state import (
     PART,
     PART_TOP,
     PENDING,
-    PRIME,
-    PRIME_2,
 )
 
 
@@ -50,9 +48,8 @@ def split(boxes, work, f, failed):
             work.members[part[END]] = b
             part[END] += 1
             state = 2 * work.floor[b] + work.asleep[b] + 1
-            one, two = boxes.key[0, b] * (state % PRIME), boxes.key[1, b] * (state % PRIME_2)
-            part[HASH] = (part[HASH] + one) % PRIME
-            part[HASH_2] = (part[HASH_2] + two) % PRIME_2
+            part[HASH] += boxes.key[0, b] * state
+            part[HASH_2] += boxes.key[1, b] * state
     for c in range(made, tops[PART_TOP]):
         if _known(failed, work.part[c]):
             tops[PART_TOP] = made
@@ -97,11 +94,17 @@ def _label(boxes, work, part):
 
 @njit(cache=True)
 def remember(failed, part):
-    row = failed[(31 * part[HASH] + part[HASH_2]) % len(failed)]
-    row[0], row[1] = part[HASH], part[HASH_2]
+    row = failed[_row(failed, part)]
+    row[0], row[1] = part[HASH], part[HASH_2] | 1  # an empty row is no part's
 
 
 @njit(cache=True)
 def _known(failed, part):
-    row = failed[(31 * part[HASH] + part[HASH_2]) % len(failed)]
-    return row[0] == part[HASH] and row[1] == part[HASH_2]
+    row = failed[_row(failed, part)]
+    return row[0] == part[HASH] and row[1] == part[HASH_2] | 1
+
+
+@njit(cache=True)
+def _row(failed, part):
+    """A place in the table, by the upper half: a product's lower bits vary least."""
+    return (part[HASH] >> 32) & (len(failed) - 1)

@@ -14,9 +14,6 @@ from numba import njit
 
 from compiler.memory.problem import Ints
 
-PRIME, PRIME_2 = 2147483647, 2147483629
-"""Moduli of the two halves of a fingerprint; products of residues fit in 63 bits."""
-
 FAR = 1 << 60
 
 SOLVED, NONE, UNDECIDED = 1, 0, -1
@@ -29,7 +26,8 @@ class Boxes(NamedTuple):
     start: int64 [n + 1], other: the boxes that box b meets are other[start[b] : start[b + 1]].
     cell: int64 [sections * quadrants + 1], within: the boxes of section s, quadrant q are
         within[cell[c] : cell[c + 1]] with c = s * quadrants + q.
-    key: int64 [2, n], random numbers below PRIME and PRIME_2, the same for a box in every order.
+    key: int64 [2, n], random words, the same for a box in every order: a fingerprint is the sum of
+        a word times the box's state, modulo 2^64, for either row.
     """
 
     first: Ints
@@ -85,21 +83,21 @@ TRAIL_TOP, MEMBER_TOP, PART_TOP, PENDING = range(4)
 def meetings(first, last, q0, q1):  # type: ignore[no-untyped-def]
     """`start` and `other` of Boxes: who shares a section and a quadrant with whom."""
     n = len(first)
-    start = np.zeros(n + 1, np.int64)
-    other = np.empty(0, np.int64)
-    for fill in (False, True):
-        count = 0
-        for a in range(n):
-            for b in range(n):
-                in_time = first[a] < last[b] and first[b] < last[a]
-                if in_time and q0[a] < q1[b] and q0[b] < q1[a] and a != b:
-                    if fill:
-                        other[count] = b
-                    count += 1
-            start[a + 1] = count
-        if not fill:
-            other = np.empty(count, np.int64)
-    return start, other
+    begins, ends = np.sort(first), np.sort(last)
+    pairs = 0  # of boxes that share a section, each with itself among them
+    for b in range(n):
+        pairs += np.searchsorted(begins, last[b], side="left")
+        pairs -= np.searchsorted(ends, first[b], side="right")
+    start, other = np.zeros(n + 1, np.int64), np.empty(pairs + 1, np.int64)
+    count = 0
+    for a in range(n):
+        begin, end, low, high = first[a], last[a], q0[a], q1[a]
+        for b in range(n):  # written in any case, kept if it counts: no branch to mispredict
+            other[count] = b
+            apart = (end <= first[b]) | (last[b] <= begin) | (q1[b] <= low) | (high <= q0[b])
+            count += not (apart | (a == b))
+        start[a + 1] = count
+    return start, other[:count]
 
 
 def work_for(boxes: Boxes, left: Ints, budget: int) -> Work:
@@ -129,5 +127,5 @@ def work_for(boxes: Boxes, left: Ints, budget: int) -> Work:
 
 
 def fingerprint_table(entries: int = 1 << 16) -> Ints:
-    """An empty `failed`."""
-    return np.full((entries, 2), -1, np.int64)
+    """An empty `failed`; pages of it exist as far as they are written."""
+    return np.zeros((entries, 2), np.int64)
