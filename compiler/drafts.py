@@ -27,7 +27,8 @@ from compiler.graph_passes.nested import cut_as_needed
 from compiler.graph_passes.panels import panels
 from compiler.graph_passes.shift_clips import shift_clips
 from compiler.graph_passes.sink_casts import sink_casts
-from compiler.graph_passes.stripe import Bytes, profile, stripe_everywhere
+from compiler.graph_passes.spans import Bytes, profile
+from compiler.graph_passes.stripe import stripe_everywhere
 from compiler.knobs import AS_NEEDED, STRIPS, Knobs
 from compiler.lowering.hand_over import HandOver
 from compiler.lowering.layout import bytes_a_partition

@@ -84,15 +84,6 @@ def _by_image(graph: Graph, node: Node, n: int) -> bool:
         return all(len(v.shape) == rank for v in full) and all(
             len(v.shape) < rank or v.shape[0] == 1 for v in constants
         )
-    if node.op == "matmul":
-        rank = len(node.output.shape)
-        return (
-            rank > 2
-            and all(len(v.shape) == rank for v in full)
-            and all(
-                len(v.shape) < rank or v.shape[0] == 1 for v in node.inputs if graph.is_constant(v)
-            )
-        )
     if node.op == "conv":
         return graph.is_constant(node.inputs[1])
     if node.op == "concat":

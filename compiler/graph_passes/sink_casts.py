@@ -47,9 +47,10 @@ class _SinkCasts(Rebuilder):
         if moved is not None:
             self.new[node.output.id] = moved
             return
-        cast = self.of_input.get(node.inputs[0].id) if node.op == "slice" else None
-        if cast is not None:
-            part = self.b.emit_all("slice", [self.new[cast.inputs[0].id]], node.attrs)
+        uncast = self._uncast(node.inputs[0]) if node.op == "slice" else None
+        if uncast is not None:
+            value, cast = uncast
+            part = self.b.emit_all("slice", [value], node.attrs)
             made = self.b.emit_all("cast", part, cast.attrs, dtypes)
         elif node.op == "cast" and node.output.id in self.outputs:
             made = (self._converted(node, node.inputs[0]),)
@@ -80,17 +81,18 @@ class _SinkCasts(Rebuilder):
         """A reshape or transposition that alone reads a cast input: the cast goes behind it."""
         if node.op not in ("reshape", "transpose") or len(self.readers[node.inputs[0].id]) != 1:
             return None
-        source = node.inputs[0]
-        if source.id in self.of_input:
-            cast = self.of_input[source.id]
-            value = self.new[cast.inputs[0].id]
-        elif source.id in self.raw:
-            value, cast = self.raw[source.id]
-        else:
+        uncast = self._uncast(node.inputs[0])
+        if uncast is None:
             return None
+        value, cast = uncast
         part = self.b.emit_all(node.op, [value], node.attrs)[0]
         self.raw[node.output.id] = (part, cast)
         return self.b.emit_all("cast", [part], cast.attrs, [node.output.dtype])[0]
+
+    def _uncast(self, value: Value) -> tuple[Value, Node] | None:
+        """A cast input, or what movements made of it, as it was before the cast."""
+        cast = self.of_input.get(value.id)
+        return self.raw.get(value.id) if cast is None else (self.new[cast.inputs[0].id], cast)
 
     def _converted(self, cast: Node, value: Value) -> Value:
         """`value` as the cast makes it, converted before the movements that made it."""

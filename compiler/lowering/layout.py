@@ -78,6 +78,9 @@ def bytes_a_partition(
     out = {v.id: 0 if v.id in parted else _spread(v, dims[v.id], item) for v in graph.inputs}
     for node in graph.nodes:
         for value in node.outputs:
+            if value.id in parted:
+                out[value.id] = 0
+                continue
             source = next((v for v in node.inputs if v.id in dims and v.shape == value.shape), None)
             if node.op in VIEWS and node.inputs[0].id in out and node.inputs[0].id not in parted:
                 out[value.id] = out[node.inputs[0].id]
@@ -100,13 +103,18 @@ def bytes_a_partition(
 
 
 def read_in_parts(graph: Graph) -> set[int]:
-    """The inputs that stay in DRAM, for only slices of them are read, each loaded when needed."""
-    readers = graph.consumers()
-    return {
-        v.id
-        for v in graph.inputs
-        if len(readers.get(v.id, [])) > 1 and all(r.op == "slice" for r in readers[v.id])
-    }
+    """The inputs that stay in DRAM, for only slices of them are read, each loaded when needed:
+    slices of the input, or of what reshapes and transposes alone make of it."""
+    readers, found = graph.consumers(), set()
+    for value in graph.inputs:
+        chain = [value]
+        here = readers.get(value.id, [])
+        while len(here) == 1 and here[0].op in ("reshape", "transpose"):
+            chain.append(here[0].output)
+            here = readers.get(chain[-1].id, [])
+        if len(here) > 1 and all(r.op == "slice" for r in here):
+            found |= {v.id for v in chain}
+    return found
 
 
 def _spread(value: Value, dim: int, item: int) -> int:

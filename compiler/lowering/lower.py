@@ -321,7 +321,11 @@ def _load_input(
     if chain:
         view = _through(dense(home, dtype, shape), chain)
         assert view is not None, "a dense tensor takes any order of its elements"
-        _load(lo, chain[-1].output, view, read.get(chain[-1].output.id, []))
+        last = chain[-1].output
+        if _cut_in_dram(lo, last, read.get(last.id, [])):
+            lo.outside[last.id] = view
+        else:
+            _load(lo, last, view, read.get(last.id, []))
         return home
     if any(image.value.id == value.id for image in lo.images.values()):
         lo.outside[value.id] = dense(home, dtype, shape)
@@ -331,7 +335,7 @@ def _load_input(
     handed = over.received.get(value.name)
     if handed is not None and handed.here is not None:
         receive(lo, value, handed, home)
-    elif readers and all(r.op == "slice" for r in readers) and len(readers) > 1:
+    elif _cut_in_dram(lo, value, readers):
         lo.outside[value.id] = dense(home, dtype, shape)
     elif value.shape:
         _load(lo, value, dense(home, dtype, shape), readers)
@@ -342,6 +346,13 @@ def _load_input(
         assert shaped is not None, "a scalar is a tensor of one element"
         lo.views[value.id] = shaped
     return home
+
+
+def _cut_in_dram(lo: Lowering, value: Value, readers: list[Node]) -> bool:
+    """Whether only slices of an input are read, each of which is loaded by itself."""
+    return (
+        len(readers) > 1 and value not in lo.graph.outputs and all(r.op == "slice" for r in readers)
+    )
 
 
 def _load(lo: Lowering, value: Value, home: View, readers: list[Node]) -> None:

@@ -11,6 +11,15 @@ It knows nothing of programs and schedules: `compiler/schedule` asks it for addr
 """
 
 from compiler.memory.problem import Problem, Solution, problem, read_csv
-from compiler.memory.solver import minimise, solve
+from compiler.memory.solver import MOST_PAIRED, fullest_first, minimise, solve
 
-__all__ = ["Problem", "Solution", "minimise", "problem", "read_csv", "solve"]
+__all__ = [
+    "MOST_PAIRED",
+    "Problem",
+    "Solution",
+    "fullest_first",
+    "minimise",
+    "problem",
+    "read_csv",
+    "solve",
+]

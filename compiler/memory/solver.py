@@ -93,6 +93,15 @@ def minimise(p: Problem, *, tolerance: float = 0.0, budget: int = BUDGET) -> Sol
     return Solution(best.offsets, best.height, bound, best.method, steps)
 
 
+def fullest_first(p: Problem) -> Solution:
+    """Boxes by the fullness of their fullest moment, then by life, each in its lowest gap."""
+    view, offsets = _view(p), np.zeros(len(p), np.int64)
+    order = plain(view.traits)[0]
+    columns = (p.lower, p.upper, p.size, p.align, p.q0, p.q1)
+    height = int(first_fit(order, *columns, offsets)) if len(p) else 0
+    return Solution(offsets, height, lower_bound(p), "greedy", 0)
+
+
 @dataclass(frozen=True)
 class _View:
     """A problem with what is worked out once."""

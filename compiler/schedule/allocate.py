@@ -87,6 +87,15 @@ def largest_first(problem: Problem) -> Ints | None:
     return address if fits else None
 
 
+def fullest_first(problem: Problem) -> Ints | None:
+    """Boxes of the fullest moments first, there the long-lived ones, each in its lowest gap."""
+    p = problem
+    if len(p) > memory.MOST_PAIRED:
+        return None
+    found = memory.fullest_first(memory.Problem(p.start, p.end, p.size, p.align, p.q0, p.q1))
+    return found.offsets if found.height <= p.capacity else None
+
+
 def searched(problem: Problem) -> Ints | None:
     """By search over canonical solutions (`compiler/memory`), for some thousand steps."""
     p = problem
@@ -98,7 +107,7 @@ def searched(problem: Problem) -> Ints | None:
     return None if found is None else found.offsets
 
 
-QUICK: tuple[Solver, ...] = (first_fit, two_ended, best_fit, largest_first)
+QUICK: tuple[Solver, ...] = (first_fit, two_ended, best_fit, largest_first, fullest_first)
 SOLVERS: tuple[Solver, ...] = (*QUICK, searched)
 
 

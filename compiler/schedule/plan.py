@@ -46,6 +46,10 @@ from isa.memory import FIRST_QUEUE
 
 Ints = NDArray[np.int64]
 
+FEW_BANKS = 50
+"""Percent of room from which on all of PSUM may be used for going ahead: its buffers are mostly
+whole banks, which leave no gaps."""
+
 
 @dataclass(frozen=True)
 class ScheduleOptions:
@@ -159,7 +163,8 @@ def plan(
 def _limits(options: ScheduleOptions, policy: Policy, hw: Hardware) -> Ints:
     """`Tables.limit`: bytes a partition of SBUF and PSUM."""
     capacity = np.array([hw.sbuf_partition_bytes, hw.psum_partition_bytes], np.int64)
-    early = capacity * policy.room // 100
+    room = np.array([policy.room, 100 if policy.room > FEW_BANKS else policy.room])
+    early = capacity * room // 100
     share = policy.far_share if options.prefetch else 0
     prefetch = early * np.array([share, 100]) // 100
     return np.stack([capacity, early, prefetch])

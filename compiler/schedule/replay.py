@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from compiler.schedule.demand import QUADRANTS
 from compiler.schedule.engines import TENSOR, arrive, mark, run_compute
 from compiler.schedule.inner import inner
 from compiler.schedule.list_scheduler import next_time, quiet, settle
@@ -39,7 +40,6 @@ from compiler.schedule.tables import (
     Q1,
     QUEUE,
     READY,
-    RELEASED,
     SIZE,
     TAKEN,
     TO,
@@ -55,8 +55,8 @@ from compiler.schedule.transfers import enqueue
 from compiler.schedule.units import IN_QUEUE
 from isa.memory import FIRST_QUEUE
 
-MOST_BUFFERS = 8_000
-"""Buffers of the largest program that is replayed: every pair of them is looked at."""
+GRANULE = 64
+"""Bytes that no two buffers share: every address is a multiple of it."""
 
 NO_LIMIT = 1 << 30
 
@@ -64,14 +64,10 @@ NO_LIMIT = 1 << 30
 def replay(
     tables: Tables, machine: Machine, fresh: State, done: State, address: Ints
 ) -> State | None:
-    """Time the schedule `done` again, from the `fresh` state; None for what is too large."""
+    """Time the schedule `done` again, from the `fresh` state; None if it stands still."""
     used = np.flatnonzero(done.buffer[:, TAKEN] >= 0)
-    if len(used) > MOST_BUFFERS:
-        return None
     used = used[np.argsort(done.buffer[used, TAKEN], kind="stable")].astype(np.int64)
-    taken = done.buffer[:, TAKEN]
-    given_back = np.maximum(done.buffer[:, RELEASED], taken + 1)
-    start, before = _conflicts(tables.buffer, taken, given_back, address, used)
+    start, before = _conflicts(tables.buffer, address, used)
     weightless = tables.buffer.copy()
     weightless[:, SIZE] = 0
     edge = _within_queues(tables, done.unit[:, QUEUE])
@@ -101,39 +97,41 @@ def _within_queues(tables: Tables, queue: Ints) -> Ints:
 
 
 @njit(cache=True)
-def _conflicts(buffer, taken, given_back, address, used):  # type: ignore[no-untyped-def]
-    """For each buffer those whose bytes it takes over, CSR. `used` is by time of taking."""
-    n = len(used)
+def _conflicts(buffer, address, used):  # type: ignore[no-untyped-def]
+    """For each buffer those that had its bytes last, CSR. `used` is by time of taking.
+
+    Whoever had them before those was done when those took them.
+    """
+    cells = 0
+    for b in used:
+        cells = max(cells, -(-(address[b] + buffer[b, SIZE]) // GRANULE))
     start = np.zeros(len(buffer) + 1, np.int64)
     before = np.empty(0, np.int64)
     for fill in range(2):
-        count = 0
+        owner = np.full((2, QUADRANTS, cells), -1, np.int64)
+        seen = np.full(len(buffer), -1, np.int64)
         if fill:
-            total = start.sum()
+            before = np.empty(start.sum(), np.int64)
             begin = 0
             for b in range(len(start)):
                 here = start[b]
                 start[b] = begin
                 begin += here
-            before = np.empty(total, np.int64)
-        for j in range(n):
-            b = used[j]
-            for i in range(j):
-                a = used[i]
-                if (
-                    given_back[a] <= taken[b]
-                    and buffer[a, MEMORY] == buffer[b, MEMORY]
-                    and address[a] < address[b] + buffer[b, SIZE]
-                    and address[b] < address[a] + buffer[a, SIZE]
-                    and buffer[a, Q0] < buffer[b, Q1]
-                    and buffer[b, Q0] < buffer[a, Q1]
-                ):
-                    if fill:
-                        before[start[b] + count] = a
-                        count += 1
-                    else:
-                        start[b] += 1
+        for b in used:
             count = 0
+            first, last = address[b] // GRANULE, -(-(address[b] + buffer[b, SIZE]) // GRANULE)
+            for q in range(buffer[b, Q0], buffer[b, Q1]):
+                line = owner[buffer[b, MEMORY], q]
+                for cell in range(first, last):
+                    a = line[cell]
+                    if a >= 0 and seen[a] != b:
+                        seen[a] = b
+                        if fill:
+                            before[start[b] + count] = a
+                        count += 1
+                    line[cell] = b
+            if not fill:
+                start[b] = count
     return start, before
 
 

@@ -12,7 +12,8 @@ from compiler.graph.evaluate import evaluate
 from compiler.graph.graph import Graph, Value
 from compiler.graph.verify import verify
 from compiler.graph_passes.by_image import images_of
-from compiler.graph_passes.stripe import find_region, stripe_everywhere
+from compiler.graph_passes.spans import find_region
+from compiler.graph_passes.stripe import stripe_everywhere
 
 FP32 = np.dtype(np.float32)
 BUDGET = 4 * 6 * 8 * 10 * 10
