@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 from compiler.graph.graph import Graph
 from compiler.graph_passes.by_image import images_of
-from compiler.graph_passes.stripe import Bytes, Region, find_region, profile, stripe
+from compiler.graph_passes.spans import Bytes, Region, find_region, profile
+from compiler.graph_passes.stripe import stripe
 
 ROWS = (2, 3, 4, 6, 8, 12, 16)
 """Strips of rows of one image, the first that fit."""

@@ -9,7 +9,7 @@ from compiler.graph.evaluate import evaluate
 from compiler.graph.graph import Graph, Value
 from compiler.graph.verify import verify
 from compiler.graph_passes.nested import cut_as_needed
-from compiler.graph_passes.stripe import profile
+from compiler.graph_passes.spans import profile
 
 FP32 = np.dtype(np.float32)
 BUDGET = 4000
