@@ -51,7 +51,7 @@ def _output_dim(graph: Graph, node: Node, dims: _Dims) -> int | None:
     if node.op == "transpose":
         perm = integers(node, "perm")
         return perm.index(dims.of(node.inputs[0]))
-    if node.op == "slice":
+    if node.op == "slice" and dims.default is _first_rows:  # of an image, strips are slices too
         dim = dims.of(node.inputs[0])
         whole = node.output.shape[dim] == node.inputs[0].shape[dim]
         return dim if whole and integers(node, "steps")[dim] == 1 else None
