@@ -11,7 +11,8 @@ Before   %y: float32[1,64] = matmul(%x: float32, %w: float32)
 After    %x': bfloat16 = cast(%x);  %y: bfloat16[1,64] = matmul(%x', %w': bfloat16)
 
 A finite constant never becomes infinite: what is beyond the 16-bit range (the least FP32 number of
-a mask) becomes the largest number there, as 0 times an infinity would be NaN.
+a mask) becomes the largest number there, as 0 times an infinity would be NaN. FP16's range is too
+small to clip a factor by: there it is what comes of such a constant that is kept finite.
 
 A dtype here is how a value is stored; every op still computes in FP32. So `evaluate` predicts what
 the device loses, but for values that fusion never stores.
@@ -88,7 +89,7 @@ class _AutoCast(Rebuilder):
         self.statistics.add(value.id)
         array = self.graph.constants[value.id]
         if self.everything and self.narrow == BF16:
-            array = _saturated(array, BF16)  # FP16's range is too small to clip by
+            array = _saturated(array, BF16)
         return self.b.constant(array, name=value.name)
 
     def result(self, value: Value) -> Value:
@@ -108,7 +109,23 @@ class _AutoCast(Rebuilder):
         dtypes = [self.storage(node, v, operands) for v in node.outputs]
         if node.op == "cast" and node.attrs["to"] == FP32:
             attrs["to"] = dtypes[0]
-        self.bind_all(node, self.b.emit_all(node.op, operands, attrs, dtypes))
+        if family in _ELEMENTWISE and dtypes == [FP16] and any(map(self.passes_fp16, operands)):
+            wide = self.b.emit_all(node.op, operands, attrs, [FP32])[0]
+            self.bind(node.output, self.finite(wide))
+        else:
+            self.bind_all(node, self.b.emit_all(node.op, operands, attrs, dtypes))
+
+    def passes_fp16(self, value: Value) -> bool:
+        """Whether a value is a constant with finite numbers beyond FP16's range."""
+        array = self.b.array(value)
+        return array is not None and _saturated(array, FP16) is not array
+
+    def finite(self, value: Value) -> Value:
+        """An FP32 value in FP16, what is beyond its range the largest number there."""
+        most = self.b.constant(np.float32(_LARGEST[FP16]))
+        least = self.b.constant(np.float32(-_LARGEST[FP16]))
+        inside = self.b.emit("max", self.b.emit("min", value, most), least)
+        return self.b.emit("cast", inside, to=FP16)
 
     def narrowed(self, value: Value) -> Value:
         if value.dtype != FP32:

@@ -100,3 +100,21 @@ def test_wrong_modes_are_refused() -> None:
         auto_cast(softmax_of_a_product(), "some")
     with pytest.raises(UsageError, match="SYS-G211"):
         auto_cast(softmax_of_a_product(), "all", FP32)
+
+
+def test_a_mask_beyond_fp16_stays_finite() -> None:
+    """(1 - mask) * -1e9 + s, all of it masked: a softmax of only infinities would be NaN."""
+    b = GraphBuilder("g")
+    mask, s = b.input("mask", (2, 8), FP32), b.input("s", (2, 8), FP32)
+    one, least = b.constant(np.float32(1)), b.constant(np.float32(-1e9))
+    away = b.emit("mul", b.emit("sub", one, mask), least)
+    b.rename(away, "away")
+    b.output(b.emit("add", b.emit("relu", s), away), "y")
+    graph = auto_cast(b.finish(), "all", FP16)
+    verify(graph)
+    given = {"mask": np.zeros((2, 8), np.float32), "s": np.ones((2, 8), np.float32)}
+    given["mask"][1] = 1
+    found = evaluate(graph, given)["y"]
+    assert np.isfinite(found).all()
+    assert (found[0] < -65000).all()
+    np.testing.assert_array_equal(found[1], given["s"][1])
