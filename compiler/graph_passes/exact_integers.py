@@ -64,10 +64,16 @@ def is_exact(value: Value, ranges: Mapping[int, Range]) -> bool:
     return low >= -EXACT and high <= EXACT
 
 
+def is_below(value: Value, ranges: Mapping[int, Range]) -> bool:
+    """Whether every number of a value is below what another may be rounded to."""
+    low, high = ranges.get(value.id, (-math.inf, math.inf))
+    return not is_whole(value) or (low > -EXACT and high < EXACT)
+
+
 def rounds(node: Node, ranges: Mapping[int, Range]) -> bool:
     """Whether what a node computes of 32-bit integers may not be exact in FP32."""
     if node.op in COMPARISONS:
-        return not any(is_exact(v, ranges) for v in node.inputs)
+        return not any(is_below(v, ranges) for v in node.inputs)
     if node.op == "cast":
         return _converts_bits(node, ranges)
     if node.op == "pad":
@@ -85,7 +91,9 @@ def rounds(node: Node, ranges: Mapping[int, Range]) -> bool:
 def _converts_bits(node: Node, ranges: Mapping[int, Range]) -> bool:
     """Whether a conversion between integers keeps bits rather than numbers."""
     source, out = node.inputs[0], node.output
-    if not (is_integer(source.dtype) and is_integer(out.dtype)) or source.dtype.itemsize > 4:
+    if not (is_integer(source.dtype) and is_integer(out.dtype)):
+        return False
+    if source.dtype.itemsize > 4 and out.dtype != UINT32:
         return False
     if source.dtype == out.dtype or not (is_whole(out) or source.dtype == UINT32):
         return False
@@ -163,7 +171,7 @@ class _Exact(Rebuilder):
             assert exponent is not None, "it was asked for before"
             return self.b.emit("broadcast_to", p.power(xs[0], exponent), shape=node.output.shape)
         if op in ("max", "min"):
-            easy = any(is_exact(v, self.ranges) for v in node.inputs)
+            easy = any(is_below(v, self.ranges) for v in node.inputs)
             first = p.either("gt" if op == "max" else "lt", xs[0], xs[1], easy)
             return self.b.emit("select", first, *xs)
         return p.unary(op, xs[0]) if len(xs) == 1 else p.arithmetic(op, xs[0], xs[1])
@@ -284,7 +292,7 @@ class Parts:
 
     def converted(self, x: Value, dtype: DType) -> Value:
         """The same bits in another type, or its low ones in a small type."""
-        if x.dtype.itemsize < 4:
+        if x.dtype not in (INT32, UINT32):
             x = self.b.emit("cast", x, to=INT32)
             return Parts(self.b, INT32).converted(x, dtype)
         if dtype.itemsize < 4:

@@ -45,12 +45,22 @@ def open_reference(model: bytes) -> Runner:
 
     proto = onnx.load_model_from_string(model)
     names = [o.name for o in proto.graph.output]
+    codes = [o.type.tensor_type.elem_type for o in proto.graph.output]
     evaluator = ReferenceEvaluator(proto)
 
     def run(feeds: Feeds) -> dict[str, Any]:
-        return dict(zip(names, evaluator.run(names, dict(feeds)), strict=True))
+        found = evaluator.run(names, dict(feeds))
+        return {n: _typed(v, c) for n, v, c in zip(names, found, codes, strict=True)}
 
     return run
+
+
+def _typed(value: Any, code: int) -> Any:
+    """A tensor in the type that the model says: the evaluator may compute in a wider one."""
+    numeric = isinstance(value, np.ndarray | np.generic) and value.dtype.kind not in "OSU"
+    if not numeric or code in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
+        return value
+    return np.asarray(value).astype(onnx.helper.tensor_dtype_to_np_dtype(code), copy=False)
 
 
 ENGINES: dict[str, Callable[[bytes], Runner]] = {

@@ -155,7 +155,7 @@ class Emitter(Compound):
         return 8 * self.n * 10**9 < hw.act_table_load_ns * hw.dve_clock_hz
 
     def _cast(self, op: Op, x: Input, target: Callable[[], Ap]) -> Ap | Pending:
-        tile = self.settled(x)
+        tile = self.settled(self._whole_number(x, op.dtype))
         if op.param == "bool":
             out = target()
             self._scalar(out, tile, AluOp.NOT_EQUAL, 0.0)

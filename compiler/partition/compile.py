@@ -127,7 +127,9 @@ class _Partition:
         found = borders(sections, {*probed.constants, *self._weights()}, probed.outputs)
         pairs = [(s, b) for s, b in zip(sections, found, strict=True) if not s.on_host]
         if len(pairs) == 1:
-            cuts = probed.host or handed_on(probed)
+            own = {*probed.inputs}  # not those which a host made that nobody reads any more
+            foreign = any(v.name not in own for v in probed.graph.inputs)
+            cuts = foreign or probed.host or handed_on(probed)
             whole = without_unread_inputs(probed.graph) if cuts else probed.graph
             return _Cut(probed, sections, found, [whole])
         graphs = [

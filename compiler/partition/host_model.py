@@ -18,11 +18,12 @@ from compiler.errors import CapacityError
 from compiler.frontends.onnx.model import Model
 from compiler.frontends.onnx.wire import DATA_TYPE, GRAPH, INITIALIZER, LENGTH, NAME, RAW_DATA
 from compiler.graph.graph import Array
-from compiler.partition.calls import Call
+from compiler.partition.calls import Call, operators
 from compiler.partition.cut import Border
 
 LARGEST_BYTES = (1 << 31) - 1  # of a serialised protobuf message
 LARGE_BYTES = 1 << 16  # constants from this size on bypass the protobuf library
+KNOWN_OPSET = 21  # of every engine; what is newer is asked for only where an operator needs it
 NEWEST_IR = 11  # what the calls of a model need is in their operator set, not in this
 _LITTLE_KINDS = "fiub"  # numpy kinds whose bytes are the message's own
 
@@ -70,7 +71,9 @@ def host_model(
             s for s in model.proto.graph.sparse_initializer if s.values.name in read
         ],
     )
-    entries = [helper.make_opsetid(domain, v) for domain, v in sorted(model.opsets.items())]
+    versions = {**model.opsets, "": opset_of(calls, model.opsets[""])} if "" in model.opsets \
+        else model.opsets  # fmt: skip
+    entries = [helper.make_opsetid(domain, v) for domain, v in sorted(versions.items())]
     shell = helper.make_model(
         onnx.GraphProto(),
         opset_imports=entries,
@@ -84,6 +87,18 @@ def host_model(
     whole = _message(outside, [inside, *_initializers(large)])
     graph.input.extend(_info(n, types) for n in large)
     return HostModel(whole, _message(outside, [graph.SerializeToString(deterministic=True)]))
+
+
+def opset_of(calls: Sequence[Call], version: int) -> int:
+    """The version of ONNX's operators to ask for: an engine that knows none as new as the model's
+    may well know all that its operators have, which are the same since an earlier one."""
+    names = {name for call in calls for name in operators(call.proto)}
+    since = [
+        onnx.defs.get_schema(name, version).since_version
+        for name in names
+        if onnx.defs.has(name, version)
+    ]
+    return max(min(version, KNOWN_OPSET), *since) if since else version
 
 
 def _initializers(arrays: Mapping[str, Array]) -> Iterable[bytes | memoryview]:

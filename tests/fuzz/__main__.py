@@ -46,7 +46,7 @@ def _records(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             outcome = judge(model, target)
             record = {"seed": seed, "target": target, "kind": outcome.kind}
             record |= {"detail": outcome.detail, "host": outcome.host}
-            record |= {"ops": [s.node.op_type for s in model.steps]}
+            record |= {"ops": [s.node.op_type for s in model.steps], "drawn": model.kind}
             record["seconds"] = round(time.perf_counter() - began, 2)
             if outcome.failed and given.minimise:
                 record["minimal"] = described(minimal(model, target))
@@ -113,18 +113,31 @@ def _summary(given: argparse.Namespace) -> int:
     kinds: Counter[str] = Counter()
     nodes: Counter[str] = Counter()
     host: Counter[str] = Counter()
+    drawn: Counter[str] = Counter()
     failures = 0
     for record in _until_stopped(_children(given)):
         kinds[record["kind"]] += 1
         nodes.update(record["ops"])
         host.update(record["host"])
+        drawn[record.get("drawn", "?")] += 1
         if record["kind"] != "passed":
             failures += record["kind"] != "refused"
-            print(f"{record['seed']} {record['target']} {record['kind']}: {record['detail'][:400]}")
+            print(f"{record['seed']} {record['target']} {record.get('drawn')} {record['kind']}: "
+                  f"{record['detail'][:400]}")  # fmt: skip
             print(record.get("minimal", f"    {record['ops']}"), flush=True)
     print(f"models {dict(kinds)}; nodes {nodes.total()} of {len(nodes)} operators; "
           f"on the host {host.total()}: {dict(host.most_common(25))}")  # fmt: skip
+    print(f"kinds {dict(drawn)}; never drawn: {', '.join(_never(nodes)) or 'none'}")
     return 1 if failures else 0
+
+
+def _never(nodes: Counter[str]) -> list[str]:
+    """Operators with a sampler, or of the device by the table, that no model had."""
+    from systola.operators import table
+    from tests.fuzz.generate import SAMPLERS
+
+    claimed = {r["op"] for rows in table().values() for r in rows if r["on_device"]}
+    return sorted((claimed | SAMPLERS.keys()) - nodes.keys())
 
 
 if __name__ == "__main__":

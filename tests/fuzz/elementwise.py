@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.fuzz.draft import ANY, FLOATS, INTEGERS, NUMBERS, Draft, Value
+from tests.fuzz.draft import ANY, FLOATS, INTEGERS, NUMBERS, Draft, Value, named
+from tests.fuzz.oracle import Unsuitable
 from tests.fuzz.table import draws
 
 DOMAINS = {
@@ -90,6 +91,8 @@ def arithmetic(d: Draft, op: str) -> None:
 def variadic(d: Draft, op: str) -> None:
     a = d.pick(NUMBERS if op in ("Max", "Min") else FLOATS)
     others = [d.partner(a) for _ in range(d.integer(0, 2))]
+    if d.opset < 8:
+        others = [d.fresh(a.dtype, a.shape) for _ in others]
     d.add(op, [a, *others], exact=op in ("Max", "Min"))
 
 
@@ -108,7 +111,7 @@ def division(d: Draft, op: str) -> None:
 @draws("Mod")
 def remainder(d: Draft, op: str) -> None:
     a = d.pick(NUMBERS)
-    floating = a.dtype in FLOATS
+    floating = a.dtype == d.real
     d.add(op, [a, d.partner(a, (1, 5))], fmod=1 if floating else d.integer(0, 1))
 
 
@@ -116,8 +119,10 @@ def remainder(d: Draft, op: str) -> None:
 def power(d: Draft, op: str) -> None:
     if d.chance(0.5):
         a = d.pick(("float32", "float32", "int32"))
-        exponent = d.one_of((0, 1, 2, 3)) if a.dtype != "float32" else d.one_of((2, 3, 4, 1, 0))
-        d.add(op, [a, d.constant(exponent, d.one_of((a.dtype, "float32", "int64")))])
+        exponent = d.one_of((0, 1, 2, 3)) if a.dtype != d.real else d.one_of((2, 3, 4, 1, 0))
+        if a.dtype != d.real and float(np.abs(a.array.astype(float)).max()) ** exponent > 2**31:
+            raise Unsuitable  # not defined
+        d.add(op, [a, d.constant(exponent, d.one_of((named(a.dtype), "float32", "int64")))])
     else:
         a = d.pick(within=(0.05, 6))
         d.add(op, [a, d.partner(a, (-2, 2))])
@@ -158,7 +163,10 @@ def where(d: Draft, op: str) -> None:
 def clip(d: Draft, op: str) -> None:
     a = d.pick(NUMBERS)
     low, high = (d.constant(v, a.dtype) if d.chance(0.8) else None for v in (d.integer(0, 1), 2))
-    if d.opset < 12 and a.dtype not in FLOATS:
+    if d.opset < 11 and a.dtype == d.real:
+        d.add(op, [a], exact=True, min=0.0, max=2.0)
+        return
+    if d.opset < 12 and a.dtype != d.real:
         return
     d.add(op, [a, low, high], exact=True)
 
@@ -166,12 +174,14 @@ def clip(d: Draft, op: str) -> None:
 @draws("Cast")
 def cast(d: Draft, op: str) -> None:
     a = d.pick(ANY)
-    to = d.one_of(("float32", "float16", "int32", "int64", "int8", "uint8", "bool", "int16"))
-    if a.array.min() < 0 and to.startswith("u"):
+    to = d.one_of(("float32", "float16", "bfloat16", "int32", "int64", "int8", "uint8", "bool",
+                   "int16", "uint32"))  # fmt: skip
+    whole = a.array.dtype.kind in "iu"
+    if not whole and a.array.size and a.array.min() < 0 and to.startswith("u"):
         to = "int32"  # what a negative number becomes is not defined
-    if np.abs(a.array.astype("f")).max() > 127 and to in ("int8", "uint8"):
+    if not whole and np.abs(a.array.astype("f")).max(initial=0) > 127 and to in ("int8", "uint8"):
         to = "int32"
-    d.add(op, [a], exact=to != "float16", to=_code(to))
+    d.add(op, [a], exact=to not in ("float16", "bfloat16"), to=_code(to))
 
 
 @draws("CastLike")
@@ -191,6 +201,12 @@ def reduction(d: Draft, op: str) -> None:
     a = d.pick(types, within=(0.1, 4)) if op == "ReduceLogSum" else d.pick(types)
     keep = {"keepdims": d.integer(0, 1)} if d.chance(0.7) else {}
     axes = d.axes(a) if d.chance(0.85) else None
+    if axes and d.opset < 11:
+        axes = [axis % a.rank for axis in axes]
+    if d.kind == "special" and np.isnan(a.array).any():
+        raise Unsuitable  # the largest of a NaN is not agreed on
+    if a.array.dtype.kind in "iu" and _passes_int32(op, a):
+        raise Unsuitable  # onnxruntime's sums saturate
     by_input = d.opset >= (13 if op == "ReduceSum" else 18)
     exact = op in ("ReduceMax", "ReduceMin")
     if by_input:
@@ -199,6 +215,15 @@ def reduction(d: Draft, op: str) -> None:
         d.add(op, [a, *operand], exact=exact, **keep, **extra)
     else:
         d.add(op, [a], exact=exact, **keep, **({"axes": axes} if axes else {}))
+
+
+def _passes_int32(op: str, a: Value) -> bool:
+    """Whether some sum of a reduction may leave its type."""
+    wide = np.abs(a.array.astype(np.float64))
+    if op == "ReduceProd":
+        return bool(np.prod(np.maximum(wide, 1)) > 2**31)
+    wide = wide**2 if op in ("ReduceSumSquare", "ReduceL2") else wide
+    return op not in ("ReduceMax", "ReduceMin") and bool(wide.sum() > 2**31)
 
 
 @draws("ArgMax", "ArgMin")
@@ -219,7 +244,14 @@ def running_sum(d: Draft, op: str) -> None:
 def top(d: Draft, op: str) -> None:
     a = d.pick((*FLOATS, *FLOATS, "int32"))
     axis = d.axis(a)
-    k = d.constant([d.integer(1, a.shape[axis])])
+    count = d.integer(1, a.shape[axis])
+    if d.opset < 10:
+        d.add(op, [a], 2, exact=True, axis=axis, k=count)
+        return
+    k = d.constant([count])
+    if d.opset < 11:
+        d.add(op, [a, k], 2, exact=True, axis=axis)
+        return
     largest = d.integer(0, 1)
     d.add(op, [a, k], 2, exact=True, axis=axis, largest=largest, sorted=1)
 
@@ -231,4 +263,4 @@ def _either_way(d: Draft, a: Value, b: Value) -> list[Value]:
 def _code(dtype: str) -> int:
     from onnx.helper import np_dtype_to_tensor_dtype
 
-    return int(np_dtype_to_tensor_dtype(np.dtype(dtype)))
+    return int(np_dtype_to_tensor_dtype(named(dtype)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fuzz.draft import Draft, Unsuitable, Value
+from tests.fuzz.draft import Draft, Value
+from tests.fuzz.oracle import Unsuitable
 from tests.fuzz.table import draws
 
 
@@ -205,7 +206,9 @@ def recurrence(d: Draft, op: str) -> None:
             operands += [None, *starts]
     given = {"linear_before_reset": d.integer(0, 1)} if op == "GRU" else {}
     outputs = 3 if op == "LSTM" else 2
-    d.add(op, operands, outputs, hidden_size=hidden, direction=direction, **given)
+    made = d.add(op, operands, outputs, hidden_size=hidden, direction=direction, **given)
+    if float(abs(made[0].array).max()) < 1e-3:
+        raise Unsuitable  # onnxruntime's own functions are wrong by 1e-9
 
 
 @draws("QuantizeLinear")
@@ -217,7 +220,7 @@ def quantize(d: Draft, op: str) -> None:
     shape = (a.shape[axis],) if by_axis else ()
     zero = d.fresh(dtype, shape, 0, 20)
     given = {"axis": axis} if by_axis else {}
-    d.add(op, [a, _scales(d, shape), zero], **given)
+    d.add(op, [a, scales(d, shape), zero], **given)
 
 
 @draws("DequantizeLinear")
@@ -227,7 +230,7 @@ def dequantize(d: Draft, op: str) -> None:
     axis = d.integer(0, a.rank - 1)
     shape = (a.shape[axis],) if by_axis else ()
     given = {"axis": axis} if by_axis else {}
-    d.add(op, [a, _scales(d, shape), d.fresh(a.dtype, shape, 0, 20)], **given)
+    d.add(op, [a, scales(d, shape), d.fresh(a.dtype, shape, 0, 20)], **given)
 
 
 @draws("DynamicQuantizeLinear")
@@ -259,8 +262,8 @@ def qlinear_matmul(d: Draft, op: str) -> None:
     b = d.fresh(a.dtype, (a.shape[-1], d.integer(1, 9)), -99, 99)
     operands = []
     for value in (a, b):
-        operands += [value, _scales(d, ()), d.fresh(value.dtype, (), 0, 9)]
-    d.add(op, [*operands, _scales(d, (), 40), d.fresh(a.dtype, (), 0, 9)])
+        operands += [value, scales(d, ()), d.fresh(value.dtype, (), 0, 9)]
+    d.add(op, [*operands, scales(d, (), 40), d.fresh(a.dtype, (), 0, 9)])
 
 
 @draws("QLinearConv")
@@ -272,13 +275,13 @@ def qlinear_conv(d: Draft, op: str) -> None:
     per_channel = (outputs,) if d.chance(0.4) else ()
     bias = [d.fresh("int32", (outputs,), -99, 99)] if d.chance(0.5) else []
     zero = d.constant([0] * outputs if per_channel else 0, w.dtype)
-    x = [a, _scales(d, ()), d.fresh("uint8", (), 0, 9)]
-    y = [_scales(d, (), 30), d.fresh("uint8", (), 0, 9)]
-    operands = [*x, w, _scales(d, per_channel), zero, *y, *bias]
+    x = [a, scales(d, ()), d.fresh("uint8", (), 0, 9)]
+    y = [scales(d, (), 30), d.fresh("uint8", (), 0, 9)]
+    operands = [*x, w, scales(d, per_channel), zero, *y, *bias]
     for value in operands[1:8]:
         value.constant = True
     d.add(op, operands, **given)
 
 
-def _scales(d: Draft, shape: tuple[int, ...], times: float = 1) -> Value:
+def scales(d: Draft, shape: tuple[int, ...] = (), times: float = 1) -> Value:
     return d.fresh("float32", shape, 0.02 * times, 0.2 * times)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from tests.fuzz.draft import ANY, FLOATS, NUMBERS, Draft, Value
+from tests.fuzz.oracle import Unsuitable
 from tests.fuzz.table import draws
 
 
@@ -104,7 +105,13 @@ def slices(d: Draft, op: str) -> None:
             starts.append(high - 1)
             ends.append(low - 1 if low else -n - 1)
         steps.append(step)
-    d.add(op, [a, *map(d.constant, (starts, ends, axes, steps))], exact=True)
+    if d.opset < 10:
+        axes = [axis % a.rank for axis in axes]
+        if any(step != 1 for step in steps):
+            raise Unsuitable
+        d.add(op, [a], exact=True, starts=starts, ends=ends, axes=axes)
+    else:
+        d.add(op, [a, *map(d.constant, (starts, ends, axes, steps))], exact=True)
 
 
 @draws("Pad")
@@ -118,6 +125,9 @@ def pad(d: Draft, op: str) -> None:
         i = d.integer(0, a.rank - 1)
         if a.shape[i] > 2:
             pads[i] = -1
+    if d.opset < 11:
+        d.add(op, [a], exact=True, mode=mode, pads=pads, value=float(d.integer(0, 2)))
+        return
     fill = [d.constant(d.integer(0, 2), a.dtype)] if mode == "constant" and d.chance(0.6) else []
     d.add(op, [a, d.constant(pads), *fill], exact=True, mode=mode)
 
@@ -238,6 +248,7 @@ def compress(d: Draft, op: str) -> None:
     axis = d.axis(a)
     kept = d.rng.random(a.shape[axis]) < 0.6
     kept[0] = True
+    axis = axis % a.rank if d.opset < 11 else axis
     d.add(op, [a, d.constant(kept, bool)], exact=True, axis=axis)
 
 
@@ -264,6 +275,9 @@ def resize(d: Draft, op: str) -> None:
     a = d.pick(rank=(4, 4))
     mode = d.one_of(("nearest", "linear", "cubic"))
     factors = [1, 1, d.one_of((1, 2, 3, 0.5)), d.one_of((1, 2, 3, 0.5))]
+    if d.opset == 10:
+        d.add(op, [a, d.constant(factors, "f")], mode=d.one_of(("nearest", "linear")))
+        return
     where = d.one_of(("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"))
     if any(n * f % 1 for n, f in zip(a.shape, factors, strict=True)):
         where = "half_pixel"  # onnxruntime rounds the length that the others divide by

@@ -9,8 +9,9 @@ import pytest
 from onnx import helper
 
 import systola
-from tests.fuzz.draft import Draft, Value, tensor_info, whole
+from tests.fuzz.draft import Draft, Value
 from tests.fuzz.judge import Model, judge
+from tests.fuzz.oracle import tensor_info, whole
 
 TARGETS = ("inf1", "inf2")
 

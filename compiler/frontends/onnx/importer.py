@@ -20,6 +20,7 @@ from compiler.errors import CapacityError, UnsupportedError
 from compiler.frontends.onnx.batch import with_batch
 from compiler.frontends.onnx.functions import function_body, has_body
 from compiler.frontends.onnx.model import Model, read_model
+from compiler.frontends.onnx.precision import narrowed, widened
 from compiler.frontends.onnx.reference import evaluate_constant_node
 from compiler.frontends.onnx.registry import NotOnDeviceError, OnnxNode, importer_of
 from compiler.frontends.onnx.shapes import input_types
@@ -174,7 +175,10 @@ class Importer:
 
             call = OnnxNode(node, version, operands, attributes, self.b, subgraph)
             try:
-                results = self._decompose(call, domain, importer, opsets, sources)
+                wide = widened(call, domain)
+                results = self._decompose(wide or call, domain, importer, opsets, sources)
+                if wide is not None and results is not None:
+                    results = narrowed(call, results)
             except NotOnDeviceError as refusal:
                 reason = str(refusal)
             if results is None:

@@ -43,7 +43,8 @@ def erf(x: Array) -> Array:
 def sigmoid(x: Array) -> Array:
     """1 / (1 + e**-x), without overflow on either side."""
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, small) / (1.0 + small) + 0.0 * x  # + 0 * x keeps NaN
+    whole: Array = np.where(x >= 0, 1.0, small) / (1.0 + small)
+    return np.where(np.isnan(x), x, whole)
 
 
 def softplus(x: Array) -> Array:

@@ -87,11 +87,13 @@ for _op, _args in {
 
 @imports("ReduceLogSumExp")
 def reduce_log_sum_exp(n: OnnxNode) -> Value:
-    """m + log(sum(exp(x - m))) with m the maximum, so that nothing overflows."""
+    """m + log(sum(exp(x - m))) with m the maximum, so that nothing overflows; 0 where that is
+    infinite."""
     x, axes, keep = n[0], reduction_axes(n), bool(n.attr("keepdims", 1))
     if not is_float(x.dtype):
         raise n.refuse("on integers")
     top = reduced(n, "max", x, axes)
+    top = n.emit("select", n.emit("isinf", top), n.like(0, top), top)
     total = reduced(n, "sum", n.emit("exp", n.emit("sub", x, top)), axes)
     result = n.emit("add", n.emit("log", total), top)
     if keep or not axes:
