@@ -20,6 +20,7 @@ from compiler.graph.graph import Graph
 from compiler.graph_passes import auto_cast
 from compiler.graph_passes.align_concat import align_concat
 from compiler.graph_passes.auto_cast import Rounded
+from compiler.graph_passes.fold_pooled import fold_pooled
 from compiler.graph_passes.fold_rows import fold_rows
 from compiler.graph_passes.fold_shuffles import fold_shuffles
 from compiler.graph_passes.gather_parts import gather_parts
@@ -123,7 +124,9 @@ class Drafts:
         if folded not in self._bases:
             self.clock.step("stripe")
             blind = {"tensorize", "plan-memory"} & self.options.without
-            graph = fold_rows(self._shifted) if folded and not blind else self._shifted
+            graph = self._shifted
+            if folded and not blind:
+                graph = fold_pooled(fold_rows(graph))
             if graph is self._shifted and folded:
                 self._bases[folded] = self._base(False)
             else:

@@ -195,7 +195,9 @@ def conv(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
         "each folded block of rows has as many channels",
         lambda: f"{blocks_in} blocks, {listing(types)}",
     )
-    x = TensorType((n, c // blocks_in, h * blocks_in, *rest), x.dtype)
+    shared_in, shared_out = attrs["shared"]
+    h = blocks_in * h - (blocks_in - 1) * shared_in
+    x = TensorType((n, c // blocks_in, h, *rest), x.dtype)
     need(
         groups > 0 and x.shape[1] == w.shape[1] * groups and w.shape[0] % groups == 0,
         "SYS-F114",
@@ -220,13 +222,14 @@ def conv(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
             strict=True,
         )
     )
+    rows = spatial[0] + (blocks_out - 1) * shared_out
     need(
-        blocks_out >= 1 and spatial[0] % blocks_out == 0,
+        blocks_out >= 1 and rows % blocks_out == 0,
         "SYS-F114",
         "each folded block of rows has as many rows",
-        lambda: f"{blocks_out} blocks, {spatial[0]} rows",
+        lambda: f"{blocks_out} blocks that share {shared_out}, {spatial[0]} rows",
     )
-    shape = (n, w.shape[0] * blocks_out, spatial[0] // blocks_out, *spatial[1:])
+    shape = (n, w.shape[0] * blocks_out, rows // blocks_out, *spatial[1:])
     return (TensorType(shape, promote(types)),)
 
 

@@ -70,7 +70,7 @@ def _makes(node: Node) -> bool:
     return node.op == "conv"
 
 
-def _one_tap(node: Node) -> bool:
+def one_tap(node: Node) -> bool:
     """A dense convolution of one tap, position by position."""
     kernel = node.inputs[1].shape[2:]
     moved = any(low or high for low, high in pairs(node, "pads"))
@@ -100,7 +100,7 @@ def _made_folded(graph: Graph, node: Node, found: set[int]) -> bool:
         if not graph.is_constant(w):
             return False
         if x.id in found:
-            return _depthwise(node) or _one_tap(node)
+            return _depthwise(node) or one_tap(node)
         return integer(node, "groups") == 1 and x.shape[1] <= ROOM
     return all(_beside(graph, v, node.output, found) for v in node.inputs)
 
@@ -116,7 +116,7 @@ def _beside(graph: Graph, value: Value, out: Value, found: set[int]) -> bool:
 def _read_folded(reader: Node, found: set[int]) -> bool:
     if reader.outputs[0].id in found:
         return True
-    return reader.op == "conv" and _one_tap(reader)
+    return reader.op == "conv" and one_tap(reader)
 
 
 class _Folder(Rebuilder):

@@ -101,7 +101,7 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     if packing != NONE:
         _packed(lo, node, spec, behind, view, weights, packing)
         return
-    if pays(lo, node, weights):
+    if blocks_out == 1 and pays(lo, node, weights):
         paired(lo, node, behind, view, weights)
         return
     taps = list(itertools.product(*(range(n) for n in kernel)))
@@ -147,6 +147,7 @@ def _packed(
             moving.append(_channels(_tap(at, node, (0, 0)), 0, k))
     dtype = device_dtype(node.inputs[1].dtype)
     span = transfer_span(lo, len(pieces) * PARTITIONS * dtype.size_bytes, outputs, spec, True)
+    span = outputs if folds(node)[1] > 1 else span
     for start in range(0, outputs, span):
         size = min(span, outputs - start)
         here = [{t: w[start : start + size] for t, w in piece.items()} for piece in pieces]
@@ -162,6 +163,9 @@ def _packed(
             )
             for side, move in zip(sides, moving, strict=True)
         ]
+        if folds(node)[1] > 1:
+            into_blocks(lo, node, behind, terms)
+            return
         out = (node.output.shape[0], size, *node.output.shape[2:])
         contract(lo, out, 1, spec.block, terms, Shifted(behind, 1, start))
 

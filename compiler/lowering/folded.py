@@ -30,6 +30,12 @@ def folds(node: Node) -> tuple[int, int]:
     return blocks_in, blocks_out
 
 
+def shared_rows(node: Node) -> tuple[int, int]:
+    """Rows that a block of the input and of the output has of the one in front."""
+    shared_in, shared_out = integers(node, "shared")
+    return shared_in, shared_out
+
+
 def into_blocks(
     lo: Lowering,
     node: Node,
@@ -42,7 +48,7 @@ def into_blocks(
     `need` is called with each range of rows before it is read.
     """
     _, channels, rows, width = node.output.shape
-    blocks = folds(node)[1]
+    blocks, apart = folds(node)[1], rows - shared_rows(node)[1]
     each = channels // blocks
     for box in boxes((rows, width), lo.hw.pe_moving_max):
         (r, height), (c, columns) = box
@@ -51,10 +57,10 @@ def into_blocks(
         where = [(0, 1), (0, channels), *box]
         for block in range(blocks):
             if need is not None:
-                need(block * rows + r, block * rows + r + height)
+                need(block * apart + r, block * apart + r + height)
             target = Ap(buffer, block * each, each, 0, DType.FP32, ((1, n),))
             for i, term in enumerate(terms):
-                part = term.moving.slice(2, block * rows + r, height)
+                part = term.moving.slice(2, block * apart + r, height)
                 part = part.slice(3, c, columns) if part is not None else None
                 assert part is not None, "rows and columns of a moving view are free"
                 stationary = _run(term.stationary, (1,))
@@ -92,12 +98,15 @@ def out_of_blocks(lo: Lowering, node: Node, spec: Spec, behind: Behind, weights:
         factors=((), packed.factors[1], (), (), packed.factors[2]),
     )
     for block in range(blocks):
-        sides = [v.slice(4, block * channels, channels) for v in (stationary, moving)]
+        first = shared_rows(node)[0] if block else 0  # these the block in front has done
+        lower = moving.slice(2, first, rows - first)
+        assert lower is not None, "rows are free"
+        sides = [v.slice(4, block * channels, channels) for v in (stationary, lower)]
         assert sides[0] is not None, "a block has partitions of its own"
         assert sides[1] is not None, "a block has partitions of its own"
-        after = Shifted(behind, 2, block * rows)
+        after = Shifted(behind, 2, block * (rows - shared_rows(node)[0]) + first)
         terms = [Term(sides[0], sides[1])]
-        contract(lo, (1, outputs, rows, width), 1, spec.block, terms, after)
+        contract(lo, (1, outputs, rows - first, width), 1, spec.block, terms, after)
 
 
 def block_diagonal(weights: Array, groups: int) -> Array:
@@ -150,4 +159,5 @@ def rows_in_all(node: Node) -> tuple[int, ...]:
     """The spatial extents of the output, with the rows of all blocks."""
     shape = node.output.shape
     blocks, blocks_out = folds(node)
-    return (shape[2] * blocks_out if blocks == 1 else shape[2], *shape[3:])
+    twice = (blocks_out - 1) * shared_rows(node)[1]
+    return (shape[2] * blocks_out - twice if blocks == 1 else shape[2], *shape[3:])

@@ -168,7 +168,8 @@ def _cheapest_block(node: Node, hw: Hardware) -> tuple[Block | None, float]:
     cost = float(kh * kw * products)
     for rows in (*range(sh, kh, sh), -(-kh // sh) * sh):
         for columns in (*range(sw, kw, sw), kw):
-            out = (node.output.shape[2] * blocks, node.output.shape[3])
+            height = blocks * node.output.shape[2] - (blocks - 1) * integers(node, "shared")[1]
+            out = (height, node.output.shape[3])
             block = Block(rows, columns, (sh, sw), (kh, kw), out, c)
             if rows * columns == 1 or block.partitions > PARTITIONS:
                 continue

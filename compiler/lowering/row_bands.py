@@ -23,7 +23,7 @@ from isa.hardware import Hardware
 
 DMA_WEIGHT = 1.5
 """A cycle of loading what bands share counts so many of the array: DMA has weights to bring."""
-PIECE = 512
+PIECE = 256
 """Elements a partition of one conversion, about: the array begins with the first."""
 MOST_ROWS = 8
 """Rows of the result that one band gives, at most: each has weights of its own."""
@@ -100,7 +100,8 @@ def _candidates(node: Node) -> Iterator[Bands]:
     (_, channels, *_), (kh, kw) = node.inputs[0].shape, node.inputs[1].shape[2:]
     (sh, sw), (vertical, horizontal) = integers(node, "strides"), pairs(node, "pads")
     blocks = integers(node, "folds")[1]
-    out = (node.output.shape[2] * blocks, node.output.shape[3])
+    height = blocks * node.output.shape[2] - (blocks - 1) * integers(node, "shared")[1]
+    out = (height, node.output.shape[3])
     for grain in (32, 64, PARTITIONS):
         columns = min(kw, PARTITIONS // grain)
         if columns < kw and columns % sw:

@@ -9,7 +9,7 @@ import numpy as np
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import Lowering, Spec, device_dtype
 from compiler.lowering.depthwise import boxes, dense_tile
-from compiler.lowering.folded import folds
+from compiler.lowering.folded import folds, shared_rows
 from compiler.lowering.image import Source
 from compiler.lowering.image_load import part_of, step_of
 from compiler.lowering.row_bands import PIECE, Bands
@@ -26,19 +26,19 @@ def convolve_bands(
     weights = _Weights(lo, node, bands)
     images = [_Image(lo, node, source, bands, n) for n in range(node.inputs[0].shape[0])]
     _, channels, rows, width = node.output.shape
-    blocks = folds(node)[1]
+    blocks, apart = folds(node)[1], rows - shared_rows(node)[1]
     each = channels // blocks
     tiles = list(boxes((rows, width), lo.hw.pe_moving_max))
     for n, image in enumerate(images):
         for at, box in enumerate(tiles):
             ahead = tiles[min(at + 1, len(tiles) - 1)][0]
             for block in range(blocks):
-                image.need(block * rows + box[0][0], block * rows + sum(ahead))
+                image.need(block * apart + box[0][0], block * apart + sum(ahead))
             for first in range(0, each, spec.block):
                 size = min(spec.block, each - first)
                 buffer = lo.kernel.psum(size * blocks, "product")
                 for block in range(blocks):
-                    here = ((block * rows + box[0][0], box[0][1]), box[1])
+                    here = ((block * apart + box[0][0], box[0][1]), box[1])
                     tile = _Tile(buffer, block * each, first, size, here)
                     _matmuls(lo, tile, weights, image)
                 where = [(n, 1), (first, size * blocks), *box]

@@ -23,7 +23,8 @@ def conv(x: Array, w: Array, attrs: Attrs) -> Array:
     """As a matmul over gathered windows: [G, O/G, C/G*K] x [N, G, C/G*K, S]."""
     groups, kernel = attrs["groups"], w.shape[2:]
     blocks_in, blocks_out = attrs.get("folds", (1, 1))
-    x = _unfolded(x, blocks_in)
+    shared_in, shared_out = attrs.get("shared", (0, 0))
+    x = _unfolded(x, blocks_in, shared_in)
     padded = _filled(x, attrs["pads"], attrs.get("fill", ()))
     windows = windows_of(padded, kernel, attrs["strides"], attrs["dilations"])
     rank = len(kernel)
@@ -33,7 +34,7 @@ def conv(x: Array, w: Array, attrs: Attrs) -> Array:
     columns = windows.transpose(order).reshape(x.shape[0], groups, depth, math.prod(spatial))
     weights = w.reshape(1, groups, w.shape[0] // groups, depth)
     products = np.asarray(np.matmul(weights, columns))
-    return _folded(products.reshape(x.shape[0], w.shape[0], *spatial), blocks_out)
+    return _folded(products.reshape(x.shape[0], w.shape[0], *spatial), blocks_out, shared_out)
 
 
 def _filled(x: Array, pads: tuple[tuple[int, int], ...], fill: tuple[float, ...]) -> Array:
@@ -45,18 +46,19 @@ def _filled(x: Array, pads: tuple[tuple[int, int], ...], fill: tuple[float, ...]
     return np.asarray(np.where(np.pad(np.ones_like(x, bool), around), np.pad(x, around), column))
 
 
-def _unfolded(x: Array, blocks: int) -> Array:
-    """[N, F * C, H, ..] as [N, C, F * H, ..]."""
-    n, c, h, *rest = x.shape
-    split = x.reshape(n, blocks, c // blocks, h, *rest).swapaxes(1, 2)
-    return split.reshape(n, c // blocks, blocks * h, *rest)
+def _unfolded(x: Array, blocks: int, shared: int) -> Array:
+    """[N, F * C, H, ..] as [N, C, rows, ..]; rows that a block shares are the one's in front."""
+    parts = np.split(x, blocks, axis=1)
+    return np.concatenate([parts[0], *(part[:, :, shared:] for part in parts[1:])], axis=2)
 
 
-def _folded(x: Array, blocks: int) -> Array:
-    """[N, C, F * H, ..] as [N, F * C, H, ..]."""
-    n, c, h, *rest = x.shape
-    split = x.reshape(n, c, blocks, h // blocks, *rest).swapaxes(1, 2)
-    return split.reshape(n, blocks * c, h // blocks, *rest)
+def _folded(x: Array, blocks: int, shared: int) -> Array:
+    """[N, C, rows, ..] as [N, F * C, H, ..]: each block begins with the last `shared` rows of the
+    one in front.
+    """
+    height = (x.shape[2] + (blocks - 1) * shared) // blocks
+    starts = range(0, blocks * (height - shared), height - shared)
+    return np.concatenate([x[:, :, at : at + height] for at in starts], axis=1)
 
 
 def windows_of(

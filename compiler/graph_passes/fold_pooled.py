@@ -1,0 +1,139 @@
+"""fold-pooled: a convolution of half as many channels as there are partitions, behind it a pooling.
+
+Before                                         After, in two blocks of rows
+    a = conv(x)            [1, 64, 111, 111]       a = conv(x, folds (1, 2))    [1, 128, 57, 111]
+    b = relu(a)            [1, 64, 111, 111]       b = relu(a)                  [1, 128, 57, 111]
+    c = maxpool 3x3/2 (b)  [1, 64, 55, 55]         c = maxpool 3x3/2 (b)        [1, 128, 28, 55]
+    d = conv1x1(c)         [1, 16, 55, 55]         d = conv(c, folds (2, 1))    [1, 16, 55, 55]
+
+The elementwise engines do both blocks at once, in half the time. The blocks share the rows that the
+windows at their border read: these are computed twice, and no row is fetched from elsewhere.
+
+Needs    static shapes, batch 1; before striping.
+Leaves   a graph that evaluates to the same values; folded convolutions carry `folds`, `shared`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.graph.attrs import integer, integers, pairs, text
+from compiler.graph.graph import Array, Graph, Node, Value
+from compiler.graph_passes.fold_rows import LEAST, SAFE, one_tap
+from compiler.graph_passes.rebuild import Rebuilder
+
+ROOM = 64
+"""Channels of a block: two of them fill the partitions. Fewer than half go in smaller blocks."""
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """A convolution, the elementwise nodes behind it, a pooling, and rows that blocks share."""
+
+    conv: Node
+    between: tuple[Node, ...]
+    pool: Node
+    shared: int
+    shared_pooled: int
+
+
+def fold_pooled(graph: Graph) -> Graph:
+    """The graph with every such chain folded; the same graph where there is none."""
+    found = [c for c in (_chain(graph, n) for n in graph.nodes) if c is not None]
+    pooled = {c.pool.output.id for c in found}
+    chains = [c for c in found if c.conv.inputs[0].id not in pooled]
+    return _Folder(graph, chains).run() if chains else graph
+
+
+def _chain(graph: Graph, pool: Node) -> _Chain | None:
+    if pool.op != "reduce_window" or text(pool, "kind") != "max" or len(pool.output.shape) != 4:
+        return None
+    makers, readers = graph.producers(), graph.consumers()
+    kept = {v.id for v in graph.outputs}
+    between: list[Node] = []
+    node = makers.get(pool.inputs[0].id)
+    while node is not None and _plain(graph, node, readers, kept) and node.op in SAFE:
+        between.insert(0, node)
+        node = makers.get(node.inputs[0].id)
+    if node is None or node.op != "conv" or not _plain(graph, node, readers, kept):
+        return None
+    n, channels, *_ = node.output.shape
+    behind = readers.get(pool.output.id, [])
+    reads = all(r.op == "conv" and one_tap(r) and graph.is_constant(r.inputs[1]) for r in behind)
+    small = n == 1 and ROOM // 2 < channels <= ROOM and integer(node, "groups") == 1
+    unfolded = node.attrs.get("folds", (1, 1)) == (1, 1)
+    if not (behind and reads and small and unfolded and pool.output.id not in kept):
+        return None
+    rows = _rows(pool)
+    return _Chain(node, tuple(between), pool, *rows) if rows is not None else None
+
+
+def _plain(graph: Graph, node: Node, readers: dict[int, list[Node]], kept: set[int]) -> bool:
+    """Whether a node has one computed operand and one reader; a column a channel beside it."""
+    if len(node.outputs) != 1 or node.output.id in kept or len(readers[node.output.id]) != 1:
+        return False
+    if graph.is_constant(node.inputs[0]):
+        return False
+    if node.op == "conv":
+        return graph.is_constant(node.inputs[1])
+    full = [(1,) * (4 - len(v.shape)) + v.shape for v in node.inputs[1:]]
+    columns = all(f[0] == f[2] == f[3] == 1 for f in full if len(f) == 4)
+    return columns and all(graph.is_constant(v) for v in node.inputs[1:])
+
+
+def _rows(pool: Node) -> tuple[int, int] | None:
+    """Rows that two blocks share in front of the pooling and behind it; None if they cannot."""
+    height, made = pool.inputs[0].shape[2], pool.output.shape[2]
+    stride, window = integers(pool, "strides")[0], integers(pool, "window")[0]
+    used = (made - 1) * stride + window
+    moved = any(pairs(pool, "pads")[0]) or integers(pool, "dilations")[0] != 1
+    if moved or used != height or made * pool.output.shape[3] < 2 * LEAST:
+        return None
+    block = -(-made // 2)
+    apart = (made - block) * stride
+    return (block - 1) * stride + window - apart, 2 * block - made
+
+
+class _Folder(Rebuilder):
+    def __init__(self, graph: Graph, chains: list[_Chain]) -> None:
+        super().__init__(graph)
+        self.makes = {id(c.conv): c for c in chains}
+        self.inside = {id(n) for c in chains for n in (*c.between, c.pool)}
+        self.reads = {c.pool.output.id: c for c in chains}
+        self.folded = {n.output.id for c in chains for n in (c.conv, *c.between, c.pool)}
+
+    def node(self, node: Node) -> None:
+        operands = [self.new[v.id] for v in node.inputs]
+        attrs = dict(node.attrs)
+        if id(node) in self.makes:
+            chain = self.makes[id(node)]
+            attrs |= {"folds": (1, 2), "shared": (0, chain.shared)}
+            operands[1] = self._weights(node, 0)
+        elif node.op == "conv" and node.inputs[0].id in self.reads:
+            attrs |= {"folds": (2, 1), "shared": (self.reads[node.inputs[0].id].shared_pooled, 0)}
+            operands[1] = self._weights(node, 1)
+        elif id(node) in self.inside:
+            operands[1:] = [self._twice(v) for v in node.inputs[1:]]
+        kinds = [v.dtype for v in node.outputs]
+        self.bind_all(node, self.b.emit_all(node.op, operands, attrs, kinds))
+
+    def bind(self, old: Value, value: Value) -> None:
+        super().bind(old, value)
+        if old.id not in self.folded:
+            self.b.rename(value, old.name)
+
+    def _weights(self, node: Node, dim: int) -> Value:
+        """The weights with zeros for the channels that fill a block up."""
+        w = self.graph.constants[node.inputs[1].id]
+        more = [(0, ROOM - w.shape[dim]) if d == dim else (0, 0) for d in range(w.ndim)]
+        return self.b.constant(np.pad(w, more), name=node.inputs[1].name)
+
+    def _twice(self, value: Value) -> Value:
+        """A constant of each channel, once a block."""
+        array: Array = self.graph.constants[value.id]
+        if array.size == 1:
+            return self.new[value.id]
+        row = np.pad(array.reshape(-1), (0, ROOM - array.size), mode="edge")
+        return self.b.constant(np.tile(row, 2).reshape(1, -1, 1, 1), name=value.name)
