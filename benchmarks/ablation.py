@@ -15,8 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.zoo.__main__ import chosen
-from benchmarks.zoo.entries import ENTRIES
+from benchmarks.zoo.entries import ENTRIES, chosen
 from benchmarks.zoo.measure import Request, Row, measured
 from benchmarks.zoo.store import missing
 from compiler.options import PASSES

@@ -8,24 +8,15 @@ which takes minutes for the large ones. Exit code 0, or 3 where a model was refu
 from __future__ import annotations
 
 import argparse
-import fnmatch
 import json
 import os
 import sys
 from pathlib import Path
 
 from benchmarks.zoo import page
-from benchmarks.zoo.entries import ENTRIES
+from benchmarks.zoo.entries import ENTRIES, chosen
 from benchmarks.zoo.measure import Request, Row, measured
 from benchmarks.zoo.store import missing, path
-
-
-def chosen(patterns: list[str]) -> list[str]:
-    """Names of the zoo that match a pattern; all where none is given. Raises SystemExit."""
-    for pattern in patterns:
-        if not fnmatch.filter(ENTRIES, pattern):
-            raise SystemExit(f"no model is called {pattern!r}; known are {', '.join(ENTRIES)}")
-    return [n for n in ENTRIES if not patterns or any(fnmatch.fnmatch(n, p) for p in patterns)]
 
 
 def main(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ tokens. `-embeds` takes embedded tokens rather than ids, so that nothing of it n
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -144,3 +145,11 @@ ENTRIES: dict[str, Entry] = {
     )
 }
 """By name. Limits are those of the issue; a limit of an architecture holds for both its forms."""
+
+
+def chosen(patterns: list[str]) -> list[str]:
+    """Names of the zoo that match a pattern; all where none is given. Raises SystemExit."""
+    for pattern in patterns:
+        if not fnmatch.filter(ENTRIES, pattern):
+            raise SystemExit(f"no model is called {pattern!r}; known are {', '.join(ENTRIES)}")
+    return [n for n in ENTRIES if not patterns or any(fnmatch.fnmatch(n, p) for p in patterns)]

@@ -9,8 +9,7 @@ import pytest
 
 from benchmarks import ablation
 from benchmarks.zoo import page
-from benchmarks.zoo.__main__ import chosen
-from benchmarks.zoo.entries import ENTRIES
+from benchmarks.zoo.entries import ENTRIES, chosen
 from benchmarks.zoo.measure import Request, bound_by, measured
 
 ROW: dict[str, Any] = {
