@@ -32,6 +32,7 @@ from compiler.graph_passes.spans import Bytes, profile
 from compiler.graph_passes.stripe import stripe_everywhere
 from compiler.knobs import AS_NEEDED, STRIPS, Knobs
 from compiler.lowering.hand_over import HandOver
+from compiler.lowering.image import find_images
 from compiler.lowering.layout import bytes_a_partition
 from compiler.lowering.lower import Lowered, lower
 from compiler.multicore.pin import Pinned, plan_pinned
@@ -57,6 +58,9 @@ PATIENCE = 2
 MOST_DRAFTED = 20_000
 """Instructions drafted after which one cut that gains nothing is enough to stop."""
 
+
+FREE_DMA = 30
+"""Percent that loading counts where the array is what a program waits for."""
 
 CLOSE = 1.02
 """Drafts not slower than this have places searched for before one is taken."""
@@ -218,11 +222,15 @@ class Drafts:
 
     def _refined(self, best: Draft) -> Draft:
         """The draft, or one with smaller pieces: of weights where strips leave little room, of
-        products where layers are short and wait for each other."""
+        products where layers are short and wait for each other; or with images loaded for few
+        passes, where strips make much work for the array."""
         variants = []
         if best.knobs.strips:
             best = self.settled(best)
             variants.append(replace(best.knobs, weight_kib=256))
+            blocks = [find_images(best.graph, self.hw, p) for p in (best.knobs.image_dma, FREE_DMA)]
+            if blocks[0] != blocks[1]:
+                variants.append(replace(best.knobs, image_dma=FREE_DMA))
         if len(best.program) <= SHORT:
             variants.append(replace(best.knobs, tile_columns=256))
         for knobs in variants:

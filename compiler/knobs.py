@@ -25,6 +25,8 @@ class Knobs:
             most, tiles are *fine*: short layers are cut, and channels alternate within positions.
         fold_rows: rows of images may be folded onto partitions where channels are few.
         tap_packing: kernel taps may share the rows of the array where channels are few.
+        image_dma: percent of a cycle of the array that a cycle of loading an image's rows again
+            counts, where that spares passes: DMA has weights to bring, but may have time for both.
     """
 
     strips: int = 0
@@ -33,6 +35,7 @@ class Knobs:
     tile_columns: int = 512
     fold_rows: bool = True
     tap_packing: bool = True
+    image_dma: int = 150
 
     def fine(self, most: int) -> bool:
         """Whether tiles have fewer columns than the machine's most."""
@@ -83,4 +86,5 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "tile_columns": (512, 256, 128),
     "fold_rows": (True, False),
     "tap_packing": (True, False),
+    "image_dma": (150, 30),
 }

@@ -9,7 +9,7 @@ node outside, for then neither could be first.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from compiler.graph.graph import Graph, Node, Value
@@ -26,10 +26,12 @@ WINDOW = 200
 class Group:
     """Nodes lowered together, in topological order; the first is the anchor.
 
-    `nest` says so where they are a softmax between two products (`softmax_nest.py`).
+    `nest` says so where they are a softmax between two products (`softmax_nest.py`); `readers` are
+    the graph's own.
     """
 
     nodes: tuple[Node, ...]
+    readers: Mapping[int, list[Node]]
     nest: Nest | None = None
 
     @property
@@ -39,13 +41,12 @@ class Group:
     def outputs(self, graph: Graph) -> list[Value]:
         """Values that somebody outside reads."""
         mine = {id(n) for n in self.nodes}
-        readers = graph.consumers()
         kept = {v.id for v in graph.outputs}
         return [
             v
             for n in self.nodes
             for v in n.outputs
-            if v.id in kept or any(id(r) not in mine for r in readers.get(v.id, []))
+            if v.id in kept or any(id(r) not in mine for r in self.readers.get(v.id, []))
         ]
 
 
@@ -70,18 +71,18 @@ def group(
     found = {id(n.scores): n for n in find_nests(graph)} if fuse and nests else {}
     taken: set[int] = {id(node) for nest in found.values() for node in nest.nodes}
     groups: list[Group] = []
-    nodes = graph.nodes
+    nodes, readers = graph.nodes, graph.consumers()
     last_use = {v.id: i for i, node in enumerate(nodes) for v in node.inputs}
     for i, node in enumerate(nodes):
         if id(node) in found:
-            groups.append(Group(found[id(node)].nodes, found[id(node)]))
+            groups.append(Group(found[id(node)].nodes, readers, found[id(node)]))
         if id(node) in taken:
             continue
         members = [node]
         if fuse and (node.op in ANCHORS or is_elementwise(node)):
             members += _followers(nodes[i + 1 : i + 1 + WINDOW], node, i, last_use, taken, joins)
         taken.update(id(m) for m in members)
-        groups.append(Group(tuple(members)))
+        groups.append(Group(tuple(members), readers))
     return _ordered(groups)
 
 

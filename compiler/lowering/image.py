@@ -91,14 +91,18 @@ class Source:
     block: Block | Bands
 
 
-def find_images(graph: Graph, hw: Hardware) -> dict[int, Source]:
-    """Value id -> source, of every value that a convolution can read packed from DRAM."""
+def find_images(graph: Graph, hw: Hardware, dma_percent: int = 150) -> dict[int, Source]:
+    """Value id -> source, of every value that a convolution can read packed from DRAM.
+
+    Args:
+        dma_percent: as in `choose_bands`.
+    """
     inputs = {v.id for v in graph.inputs}
     outputs = {v.id for v in graph.outputs}
     readers, producers = graph.consumers(), graph.producers()
     found: dict[int, Source] = {}
     for node in graph.nodes:
-        block = choose_way(graph, node, hw) if node.op == "conv" else None
+        block = choose_way(graph, node, hw, dma_percent) if node.op == "conv" else None
         if block is None:
             continue
         value, skipped = node.inputs[0], list[Node]()
@@ -133,12 +137,12 @@ def _only_images(
     return value.id not in outputs and all(id(r) in ways for r in readers[value.id])
 
 
-def choose_way(graph: Graph, node: Node, hw: Hardware) -> Block | Bands | None:
+def choose_way(graph: Graph, node: Node, hw: Hardware, dma_percent: int) -> Block | Bands | None:
     """The cheaper of a block of taps and bands of rows; None where nothing is gained."""
     if not _plain(graph, node):
         return None
     block, cost = _cheapest_block(node, hw)
-    bands, of_bands = choose_bands(node, hw)
+    bands, of_bands = choose_bands(node, hw, dma_percent)
     return bands if of_bands < cost else block
 
 

@@ -136,7 +136,7 @@ def lower(
     lo.halos, lo.fills = _halos(graph)
     if resident and tensorize:
         taken = {v.id for v in graph.inputs if v.name in over.received}
-        found = find_images(graph, hw).items()
+        found = find_images(graph, hw, lo.knobs.image_dma).items()
         lo.images = {v: image for v, image in found if image.value.id not in taken}
     loaded = {id(n) for image in lo.images.values() for n in image.skipped}
     readers = graph.consumers()

@@ -21,8 +21,6 @@ from compiler.graph.graph import Node
 from compiler.lowering.context import PARTITIONS, device_dtype
 from isa.hardware import Hardware
 
-DMA_WEIGHT = 1.5
-"""A cycle of loading what bands share counts so many of the array: DMA has weights to bring."""
 PIECE = 256
 """Elements a partition of one conversion, about: the array begins with the first."""
 MOST_ROWS = 8
@@ -86,11 +84,15 @@ class Bands:
         return max(0, -top), max(0, min(self.held, height - top))
 
 
-def choose_bands(node: Node, hw: Hardware) -> tuple[Bands | None, float]:
-    """The cheapest bands and their cost in PE cycles, for a plain convolution of an image."""
+def choose_bands(node: Node, hw: Hardware, dma_percent: int = 150) -> tuple[Bands | None, float]:
+    """The cheapest bands and their cost in PE cycles, for a plain convolution of an image.
+
+    Args:
+        dma_percent: of a cycle of the array, what one of loading counts (`knobs.py`).
+    """
     best, cost = None, float("inf")
     for bands in _candidates(node):
-        here = _cost(node, bands, hw)
+        here = _cost(node, bands, hw, dma_percent / 100)
         if here < cost:
             best, cost = bands, here
     return best, cost
@@ -113,7 +115,7 @@ def _candidates(node: Node) -> Iterator[Bands]:
             )
 
 
-def _cost(node: Node, bands: Bands, hw: Hardware) -> float:
+def _cost(node: Node, bands: Bands, hw: Hardware, dma_weight: float) -> float:
     """PE cycles: of the array, of engines and DMA as far as they do more than they must."""
     x, w = node.inputs
     n, size = x.shape[0], device_dtype(x.dtype).size_bytes
@@ -124,7 +126,7 @@ def _cost(node: Node, bands: Bands, hw: Hardware) -> float:
     rate = hw.core_dram_bytes_per_s / hw.pe_clock_hz
     shared = max(0, bands.count * bands.held - x.shape[2]) * x.shape[3] * bands.channels * 4
     written = bands.columns * bands.count * bands.width * hw.pe_clock_hz / hw.act_clock_hz
-    return n * (products + DMA_WEIGHT * shared / rate + written / 2)
+    return n * (products + dma_weight * shared / rate + written / 2)
 
 
 def bands_bytes(bands: Bands, images: int, item: int, loaded: int, width: int) -> int:

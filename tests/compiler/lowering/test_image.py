@@ -46,7 +46,7 @@ def test_a_packed_image_convolves_as_it_should(
     case: Case, cast: str, bound: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph, inputs = image_conv(case)
-    monkeypatch.setattr(image, "choose_way", choose_block)
+    monkeypatch.setattr(image, "choose_way", lambda *given: choose_block(*given[:3]))
     assert find_images(graph, load_target("inf1")), "the image is packed"
     assert error_on_device(graph, inputs, auto_cast=cast) <= bound
 
@@ -57,7 +57,7 @@ def test_bands_of_rows_convolve_as_they_should(
     case: Case, cast: str, bound: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph, inputs = image_conv(case)
-    monkeypatch.setattr(image, "choose_way", lambda _, node, hw: choose_bands(node, hw)[0])
+    monkeypatch.setattr(image, "choose_way", lambda _, node, hw, percent: choose_bands(node, hw)[0])
     assert find_images(graph, load_target("inf1")), "the image lies in bands"
     assert error_on_device(graph, inputs, auto_cast=cast) <= bound
 
