@@ -35,13 +35,28 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
             name_it()
             _sync_folder(goal.parent)
     except OSError as error:
-        raise SystolaError(
-            "SYS-F001",
-            "the file cannot be written",
-            found=error.strerror or str(error),
-            at=str(goal),
-            hint="give a path in a folder that exists, that you may write, and that has room",
-        ) from None
+        raise _refused(goal, error.strerror or str(error)) from None
+
+
+def require_place(path: str | Path) -> None:
+    """Raise SystolaError SYS-F001 where `whole_file` could not write: asked before long work."""
+    goal = Path(path)
+    if goal.is_dir():
+        raise _refused(goal, "it is a folder")
+    if not goal.parent.is_dir():
+        raise _refused(goal, f"there is no folder {str(goal.parent)!r}")
+    if not os.access(goal.parent, os.W_OK | os.X_OK):
+        raise _refused(goal, f"the folder {str(goal.parent)!r} may not be written")
+
+
+def _refused(goal: Path, found: str) -> SystolaError:
+    return SystolaError(
+        "SYS-F001",
+        "the file cannot be written",
+        found=found,
+        at=str(goal),
+        hint="give a path in a folder that exists, that you may write, and that has room",
+    )
 
 
 @contextlib.contextmanager

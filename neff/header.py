@@ -120,10 +120,12 @@ def _wrong(name: str, message: str, found: str, code: str = "SYS-N003") -> Excep
 def _check_package(numbers: dict[str, int]) -> None:
     for name, allowed in (("pkg_version", PACKAGE_VERSION), ("header_size", HEADER_BYTES)):
         if numbers[name] != allowed:
-            raise _wrong(
-                name,
-                "the file is not a NEFF, or of a package format that is not known",
-                f"{numbers[name]}; allowed is {allowed}",
+            raise malformed(
+                "SYS-N003",
+                "the file is a NEFF, of a package format that is known",
+                found=f"{numbers[name]}; allowed is {allowed}",
+                at=_at(name),
+                hint="`systola compile MODEL -o OUT.neff` makes one; a damaged one reads so",
             )
 
 

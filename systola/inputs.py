@@ -27,9 +27,10 @@ SEED = 0
 def read_arrays(path: str | Path) -> dict[str, Array]:
     """The arrays of an NPZ file, by name. Raises MalformedError SYS-U001."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("one array, not an archive of named arrays")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("one array, not an archive of named arrays")
+        with archive:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None

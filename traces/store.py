@@ -68,6 +68,7 @@ def _kind(path: str | Path, table: Iterable[str]) -> str:
         "the suffix says which kind of trace file it is",
         found=f"{name}; known are {', '.join(table)}",
         at=str(path),
+        hint="`systola run MODEL --trace FILE.json` writes one",
     )
 
 

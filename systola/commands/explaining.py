@@ -59,6 +59,10 @@ def explain(
     """Say where the time goes, by layer and by cause, and what other hardware would gain."""
     if output is not None and output.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise typer.BadParameter(f"{output.name!r}: a picture ends in .png, .svg or .pdf")
+    if output is not None:
+        from isa.files import require_place
+
+        require_place(output)
     extents = Extents.of(shape, batch)
     is_neff = model.suffix.lower() == ".neff"
     if is_neff and (recompile or extents != Extents()):

@@ -77,6 +77,7 @@ def compile(
     host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
     cut = Cut.of(*host, pipeline_cores, pin_weights)
     chosen = (target, auto_cast, auto_cast_type, Extents.of(shape, batch))
+    _require_places(output, report_file)
     compiled = _compiled(model, *chosen, cut, json, Effort(level, budget), to_run=False)
     compiled.save(output)
     if report_file is not None:
@@ -127,6 +128,7 @@ def run(
 
     if trace is not None:
         require_writable(trace)
+    _require_places(outputs, trace)
     given = {} if inputs is None else read_arrays(inputs)
     host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
     cut = Cut.of(*host, pipeline_cores, pin_weights)
@@ -296,6 +298,15 @@ def _write_trace(result: Result | SectionsResult, path: Path, step: Callable[[st
 
     step("write the trace")
     save(result.trace, path)
+
+
+def _require_places(*paths: Path | None) -> None:
+    """Raise SYS-F001, before long work, where one of the files could not be written."""
+    from isa.files import require_place
+
+    for path in paths:
+        if path is not None:
+            require_place(path)
 
 
 def _write_json(value: dict[str, Any], path: Path) -> None:

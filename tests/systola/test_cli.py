@@ -193,7 +193,30 @@ def test_files_that_cannot_be_read_are_refused(call: Call, tmp_path: Path) -> No
         assert call(command, tmp_path / "bad.neff")[0] == 3
     refused(call("plot", tmp_path / "none.json", "-o", tmp_path / "x.png"), "SYS-E002")
     refused(call("run", DIGITS, "--inputs", tmp_path / "none.npz"), "SYS-U001")
+    with (tmp_path / "one.npy").open("wb") as file:
+        np.save(file, np.ones(3))
+    refused(call("run", DIGITS, "--inputs", tmp_path / "one.npy"), "SYS-U001")
+    (tmp_path / "one.npy").unlink()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.neff", "bad.onnx"]
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    call: Call, tmp_path: Path
+) -> None:
+    missing, made = tmp_path / "missing", tmp_path / "made.neff"
+    none = tmp_path / "none.onnx"  # not reached
+    for arguments in (
+        ("compile", none, "-o", missing / "m.neff"),
+        ("compile", none, "-o", tmp_path),
+        ("compile", none, "-o", made, "--report", missing / "r.json"),
+        ("run", none, "--outputs", missing / "o.npz"),
+        ("run", none, "--trace", missing / "t.json"),
+        ("explain", none, "--plot", missing / "p.png"),
+    ):
+        code, found = call(*arguments)
+        refused((code, found), "SYS-F001")
+        assert found["error"]["message"] == "the file cannot be written"
+    assert not list(tmp_path.iterdir())
 
 
 def test_inputs_that_do_not_fit_are_refused(call: Call, digits_neff: Path, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def _stands_alone(proto: onnx.ModelProto, kept: dict[int, memoryview]) -> bool:
 
 
 def _place(model: str | Path | bytes) -> str:
-    return "bytes" if isinstance(model, bytes) else f"file {Path(model).name}"
+    return "bytes" if isinstance(model, bytes) else f"file {Path(model).name or model}"
 
 
 def _read(model: str | Path | bytes) -> memoryview:
@@ -127,7 +127,8 @@ def _not_onnx(found: str, where: str) -> MalformedError:
         "the model is an ONNX protobuf",
         found=found,
         at=where,
-        hint="export the model again; a Git LFS pointer or a truncated download reads like this",
+        hint="export the model to ONNX (torch.onnx.export, tf2onnx); a Git LFS pointer or a "
+        "truncated download reads like this",
     )
 
 
