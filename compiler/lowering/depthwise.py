@@ -48,6 +48,7 @@ def depthwise(
     """y = conv(x, w) with one channel a group. `view` is the padded input [N, C, *S]."""
     kernel = weights.shape[2:]
     taps = [_tap(view, node, tap) for tap in itertools.product(*(range(n) for n in kernel))]
+    steps = [tap.offset - taps[0].offset for tap in taps]  # else they are alike
     shape, block_of, work = node.output.shape, list[_Block](), list[tuple[_Block, Box]]()
     for first in range(0, weights.shape[0], spec.block):
         size = min(spec.block, weights.shape[0] - first)
@@ -65,11 +66,11 @@ def depthwise(
     sizes = [(block.size_of(box), block.passes) for block, box in work]
     shares = neighbours(lo, node)
     for (block, box), array in zip(work, on_array(sizes, rate, shares), strict=True):
-        here = [sliced(t, box) for t in taps]
+        here = sliced(taps[0], box)
         if array:
-            block.on_array(here, box)
+            block.on_array(here, steps, box)
         else:
-            block.on_elements(here, box, rate, shares)
+            block.on_elements(here, steps, box, rate, shares)
 
 
 def _tap(view: View, node: Node, tap: tuple[int, ...]) -> View:
@@ -155,15 +156,13 @@ class _Block:
 
     # --- the array -------------------------------------------------------------------------------
 
-    def on_array(self, taps: list[View], box: Box) -> None:
-        """A tile as products with diagonal matrices."""
+    def on_array(self, first: View, steps: list[int], box: Box) -> None:
+        """A tile as products with diagonal matrices; `first` tap, and elements on to each."""
         lo, hw, n = self.lo, self.lo.hw, self.size_of(box)
         buffer = lo.kernel.psum(self.channels, "product")
         out = dense_tile(buffer, DType.FP32, box)
-        moving = []
-        for tap in taps:
-            ((_, (_, ap)),) = tiles([out, tap], hw.pe_moving_max)
-            moving.append(ap)
+        ((_, (_, lead)),) = tiles([out, first], hw.pe_moving_max)
+        moving = [_further(lead, step) for step in steps]
         for at, size in self.pieces:
             target = Ap(buffer, at, size, 0, DType.FP32, ((1, n),))
             if passes(self.kernel, size) < self.taps:
@@ -206,19 +205,22 @@ class _Block:
 
     # --- the scalar and the vector engine --------------------------------------------------------
 
-    def on_elements(self, taps: list[View], box: Box, rate: Rates, shares: Shares) -> None:
+    def on_elements(
+        self, first: View, steps: list[int], box: Box, rate: Rates, shares: Shares
+    ) -> None:
         """A tile as products of elements and their sums; `shares` says who takes a product."""
         lo, size_bytes, n = self.lo, self.kept.size_bytes, self.size_of(box)
         products = lo.kernel.sbuf(self.channels, n * self.taps * size_bytes, "products")
         frame = dense_tile(products, self.kept, box, self.row)
         shares.dve += (rate.sums + rate.behind[1]) * n
-        for t, tap in enumerate(taps):
+        places = list(tiles([frame, first], n))
+        for t, step in enumerate(steps):
             column = Ap(self.columns, 0, self.channels, 4 * t, DType.FP32, ((0, 1),))
             bias = self._bias_column(box) if t == 0 else None
             act = bias is not None or shares.act + n <= shares.dve + rate.moved * n
-            for _, (out, ap) in tiles(
-                [replace(frame, offset=t // self.row * n * self.row + t % self.row), tap], n
-            ):
+            of_tap = t // self.row * n * self.row + t % self.row
+            for _, (frames, taps) in places:
+                out, ap = _further(frames, of_tap), _further(taps, step)
                 if act:
                     lo.kernel.activation(out, ap, ActivationFunction.COPY, column, bias)
                 else:
@@ -251,6 +253,12 @@ class _Block:
         here = sliced(self.bias, [(0, 1) if d != 1 else b for d, b in enumerate(box)])
         offset = here.offset * here.dtype.size_bytes
         return Ap(here.buffer, here.start, self.channels, offset, here.dtype, ((0, 1),))
+
+
+def _further(ap: Ap, elements: int) -> Ap:
+    """The operand so many elements further on."""
+    offset = ap.offset + elements * ap.dtype.size_bytes
+    return Ap(ap.buffer, ap.start, ap.partitions, offset, ap.dtype, ap.dims)
 
 
 def dense_tile(buffer: Buffer, dtype: DType, box: Box, step: int = 1) -> View:

@@ -190,23 +190,29 @@ def _promote(order, start, end, size, align, q0, q1, capacity, address, attempts
 
 @njit(cache=True)
 def _any_order(order, start, end, size, align, q0, q1, capacity, address):  # type: ignore[no-untyped-def]
-    """Place boxes in the order given; returns the place of the first that finds none, or -1."""
-    near = np.empty(len(order) + 1, np.int64)
+    """Place boxes in the order given; returns the place of the first that finds none, or -1.
+
+    Those placed are kept sorted by address, so that the lowest gap is met first.
+    """
+    placed = np.empty(len(order), np.int64)
     for k in range(len(order)):
-        b, count = order[k], 0
-        for j in range(k):
-            a = order[j]
-            if start[a] < end[b] and start[b] < end[a] and q0[a] < q1[b] and q0[b] < q1[a]:
-                at = count
-                while at > 0 and address[near[at - 1]] > address[a]:
-                    near[at] = near[at - 1]
-                    at -= 1
-                near[at] = a
-                count += 1
-        at = _gap(near, count, b, size, align, q0, q1, capacity, False, False, address)
-        if at < 0:
+        b, low, at = order[k], 0, 0
+        wide, unit, since, until, p0, p1 = size[b], align[b], start[b], end[b], q0[b], q1[b]
+        for a in placed[:k]:
+            if start[a] < until and since < end[a] and q0[a] < p1 and p0 < q1[a]:
+                if at + wide <= address[a]:
+                    break
+                if address[a] + size[a] > low:
+                    low = address[a] + size[a]
+                    at = -(-low // unit) * unit
+        if at + wide > capacity:
             return k
         address[b] = at
+        j = k
+        while j > 0 and address[placed[j - 1]] > at:
+            placed[j] = placed[j - 1]
+            j -= 1
+        placed[j] = b
     return -1
 
 

@@ -27,6 +27,8 @@ from isa.verify.cells import Cells, piece_of, run_base, run_count
 MAX_FINDINGS = 4096
 NOBODY, LOADING = -1, -2
 """Writers of a cell that are no instruction of the run."""
+NEVER = -(2**31)
+"""What no cell has as writer or reader."""
 
 
 class Finding(IntEnum):
@@ -118,6 +120,12 @@ def _walk(  # type: ignore[no-untyped-def]
     for at in range(len(sequence)):
         i = sequence[at]
         r, k, clock = row[i], stream[i], clocks[i]
+        known_w, known_q, usual, plain = (
+            NEVER,
+            NEVER,
+            False,
+            False,
+        )  # neighbouring cells often have one past
         for a in range(access_first[r], access_first[r + 1]):
             low_class = class_of[start[a]]
             width = class_of[start[a] + partitions[a]] - low_class
@@ -128,16 +136,27 @@ def _walk(  # type: ignore[no-untyped-def]
                 if piece >= dram_piece:  # one class: neighbouring cells
                     cell, end = dram_cell + piece - dram_piece, dram_cell + last - dram_piece
                     width = stride = end - cell
+                in_psum, writes = psum_cell <= cell < dram_cell, is_write[a]
                 while cell < end:
                     for c in range(cell, cell + width):
                         w, q = writer[c], reader[c]
-                        usual = w < 0 or stream[w] == k or clock[stream[w]] > w - first[stream[w]]
-                        if q != -1:
-                            usual &= q >= 0 and (
-                                stream[q] == k or clock[stream[q]] > q - first[stream[q]]
+                        if w != known_w or q != known_q:
+                            known_w, known_q = w, q
+                            usual = w < 0 or (
+                                stream[w] == k or clock[stream[w]] > w - first[stream[w]]
                             )
-                        in_psum = psum_cell <= c < dram_cell
-                        if is_write[a]:
+                            if q != -1:
+                                usual &= q >= 0 and (
+                                    stream[q] == k or clock[stream[q]] > q - first[stream[q]]
+                                )
+                            plain = usual and w >= 0
+                        if plain and not in_psum:
+                            if writes:
+                                writer[c], reader[c] = i, -1
+                            else:
+                                reader[c] = i  # what comes after i comes after q
+                            continue
+                        if writes:
                             if w == LOADING:
                                 count = _note(findings, count, 8, -1, i, c)
                             if usual:
@@ -159,7 +178,7 @@ def _walk(  # type: ignore[no-untyped-def]
                             elif in_psum and group[c - psum_cell] >= 0:
                                 count = _note(findings, count, 4, group[c - psum_cell], i, c)
                         if usual:
-                            reader[c] = i  # what comes after i comes after q
+                            reader[c] = i
                             continue
                         if spares == 0:
                             table, spare = _grown(table)
