@@ -123,7 +123,9 @@ class _Partition:
         return found
 
     def _cut(self, probed: Probed) -> _Cut:
-        sections = [part for s in cut(probed.calls, probed.host) for part in _of_one_engine(s)]
+        sections = [
+            part for s in cut(probed.calls, probed.host) for part in self._of_one_engine(s, probed)
+        ]
         found = borders(sections, {*probed.constants, *self._weights()}, probed.outputs)
         pairs = [(s, b) for s, b in zip(sections, found, strict=True) if not s.on_host]
         if len(pairs) == 1:
@@ -136,6 +138,30 @@ class _Partition:
             section_graph(self.model, s.calls, b, probed.values, probed.constants) for s, b in pairs
         ]
         return _Cut(probed, sections, found, graphs)
+
+    def _of_one_engine(self, section: Section, probed: Probed) -> list[Section]:
+        """A section of the host in parts: what onnxruntime runs as the standard says, and the rest.
+
+        The reference evaluator has faults of its own: it gets no more than it has to.
+        """
+        if not section.on_host:
+            return [section]
+        found = []
+        for part in cut(section.calls, [c.name for c in section.calls if deviates(c.proto)]):
+            other: list[str] = []
+            if len(part.calls) > 1 and self._needs_reference(part.calls, probed):
+                other = [c.name for c in part.calls if self._needs_reference([c], probed)]
+            found += [Section(True, smaller.calls) for smaller in cut(part.calls, other)]
+        return found
+
+    def _needs_reference(self, calls: Sequence[Call], probed: Probed) -> bool:
+        """Whether onnxruntime lacks something that the calls have."""
+        made = tuple(w for c in calls for w in c.writes)
+        known = {*probed.constants, *self._weights(), *made}
+        takes = dict.fromkeys(r for c in calls for r in c.reads if r not in known)
+        border = Border(tuple(takes), made)
+        outline = host_model(self.model, calls, border, probed.types, probed.constants).outline
+        return choose(outline)[0] != "onnxruntime"
 
     def _weights(self) -> set[str]:
         """The initializers; text, 4-bit and sparse ones are no arrays of ours."""
@@ -225,14 +251,6 @@ class _Partition:
         report["compile_s"] = sum(self.clock.seconds.values())
         report["compile_s_by_step"] = dict(self.clock.seconds)
         return report
-
-
-def _of_one_engine(section: Section) -> list[Section]:
-    """A section of the host in parts: what onnxruntime runs as the standard says, and the rest."""
-    if not section.on_host:
-        return [section]
-    other = [c.name for c in section.calls if deviates(c.proto)]
-    return [Section(True, part.calls) for part in cut(section.calls, other)]
 
 
 def _named(calls: list[Call], options: Options) -> dict[str, str]:

@@ -35,7 +35,7 @@ def main() -> int:
 
 def _records(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from tests.fuzz.generate import generate
-    from tests.fuzz.judge import judge, minimal
+    from tests.fuzz.judge import FIRST_S, HANG_S, judge, minimal
 
     targets = given.targets.split(",")
     for seed in range(given.seed, given.seed + given.models):
@@ -43,7 +43,7 @@ def _records(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for target in targets if given.each else [targets[seed % len(targets)]]:
             yield {"begun": seed, "target": target}
             began = time.perf_counter()
-            outcome = judge(model, target)
+            outcome = judge(model, target, FIRST_S if seed == given.seed else HANG_S)
             record = {"seed": seed, "target": target, "kind": outcome.kind}
             record |= {"detail": outcome.detail, "host": outcome.host}
             record |= {"ops": [s.node.op_type for s in model.steps], "drawn": model.kind}

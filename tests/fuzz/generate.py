@@ -24,6 +24,8 @@ UNSPECIAL = frozenset(
         "Upsample", "DynamicQuantizeLinear", "Det", "GridSample", "RoiAlign", "AffineGrid",
         "ScatterElements", "ScatterND", "Scatter", "Unique", "NonZero", "LpPool", "GlobalLpPool",
         "AveragePool", "MaxPool", "GlobalMaxPool", "Loop", "Scan", "GatherND", "GatherElements",
+        "InstanceNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization",
+        "MeanVarianceNormalization", "LpNormalization", "BatchNormalization",
         "Gather", "OneHot", "Mod", "Pow", "Cast", "CastLike", "Round", "PRelu",
     )
 )  # fmt: skip

@@ -158,3 +158,23 @@ def _weights(
         weight = weight / weight.sum()
         np.add.at(matrix[row], np.clip(taps, 0, extent - 1), weight)
     return matrix
+
+
+@imports("AffineGrid")
+def affine_grid(n: OnnxNode) -> Value:
+    """grid[b, .., :] = theta[b] (x, y[, z], 1), the positions of a volume from -1 to 1.
+
+    (The standard's own body squeezes a batch of one away.)
+    """
+    theta, sizes = n[0], n.ints(1, "size")[2:]
+    lines = []
+    for extent in sizes:
+        if n.attr("align_corners", 0):
+            lines.append(np.linspace(-1, 1, extent) if extent > 1 else np.full(1, -1.0))
+        else:
+            lines.append((2 * np.arange(extent) + 1) / extent - 1)
+    axes = np.meshgrid(*lines, indexing="ij")[::-1]
+    places = np.stack([*axes, np.ones(sizes)], -1).reshape(-1, len(sizes) + 1)
+    base = n.b.constant(places.astype(theta.dtype))
+    grid = n.emit("matmul", base, theta, transpose_b=True)
+    return n.reshape(grid, (theta.shape[0], *sizes, len(sizes)))

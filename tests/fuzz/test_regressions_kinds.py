@@ -1,0 +1,112 @@
+"""What the fuzzer found in models with halves, special values, wide integers or newer opsets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tests.fuzz.draft import Draft, Value
+from tests.fuzz.judge import Model, judge
+from tests.fuzz.test_regressions import TARGETS, given
+
+
+def passes(opset: int, draw: Callable[[Draft], object], target: str, kind: str, real: str) -> None:
+    """Judge the model that `draw` makes of this kind; its outputs are what no node reads."""
+    d = Draft(np.random.default_rng(7), opset, kind, real)
+    draw(d)
+    read = {id(v) for s in d.steps for v in s.inputs if v}
+    made = [v for s in d.steps for v in s.outputs if id(v) not in read]
+    outcome = judge(Model(tuple(d.steps), tuple(made), opset, kind), target)
+    assert outcome.kind == "passed", outcome
+
+
+def exactly(d: Draft, array: object, dtype: str) -> Value:
+    """An input with these numbers."""
+    value = d.constant(array, dtype)
+    value.constant = False
+    return value
+
+
+@pytest.mark.parametrize("real", ["float16", "bfloat16"])
+@pytest.mark.parametrize("op", ["Asinh", "Acosh", "Atanh", "Softsign", "Tan", "Selu"])
+def test_functions_of_several_steps_are_rounded_once(op: str, real: str) -> None:
+    def draw(d: Draft) -> None:
+        low, high = (1.05, 2) if op == "Acosh" else (-0.01, 0.01)
+        d.add(op, [given(d, "float32", (5, 40), low, high)])
+
+    passes(22 if op == "Softsign" else 24, draw, "inf1", "half", real)
+
+
+def test_a_half_scale_gives_half_numbers() -> None:
+    def draw(d: Draft) -> None:
+        operands = [given(d, "float32", (2,), 0.1, 1), given(d, "uint8", (2,), 0, 9)]
+        d.add("DequantizeLinear", [given(d, "uint8", (3, 2), 0, 99), *operands], axis=1)
+
+    passes(25, draw, "inf1", "half", "float16")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_affine_grid_of_one(target: str) -> None:
+    def draw(d: Draft) -> None:
+        d.add("AffineGrid", [given(d, "float32", (1, 2, 3)), d.constant([1, 2, 6, 4])])
+        sizes = d.constant([2, 3, 3, 5, 6])
+        d.add("AffineGrid", [given(d, "float32", (2, 3, 4)), sizes], align_corners=1)
+
+    passes(24, draw, target, "plain", "float32")
+    passes(24, draw, target, "half", "bfloat16")
+
+
+def test_what_the_host_makes_has_the_model_s_type() -> None:
+    def draw(d: Draft) -> None:
+        d.add("Det", [given(d, "float32", (5, 1, 1))])
+        d.add("Relu", [given(d, "float32", (5,))])
+
+    passes(23, draw, "inf1", "half", "bfloat16")
+
+
+def test_the_host_runs_operators_that_a_new_opset_left_alone() -> None:
+    """onnxruntime lacks opset 28; onnx's reference evaluator gives an int64 sum for it."""
+
+    def draw(d: Draft) -> None:
+        d.add("ReduceProd", [given(d, "int32", (5,)), d.constant([0])])
+        d.add("Relu", [given(d, "float32", (5,))])
+
+    passes(28, draw, "inf1", "plain", "float32")
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_functions_at_infinity(constant: bool) -> None:
+    numbers = [np.inf, -np.inf, 1.5, -100.0, 0.0, 100.0]
+
+    def draw(d: Draft) -> None:
+        for op in ("Sigmoid", "Tanh", "Exp", "Erf", "Atan", "Softplus", "Elu", "HardSigmoid"):
+            made = exactly(d, numbers, "float32")
+            made.constant = constant
+            d.add(op, [made])
+        d.add("Tan", [given(d, "float32", (), -1, 1)])
+
+    passes(13, draw, "inf1", "special", "float32")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_logarithm_of_an_infinite_sum(target: str) -> None:
+    rows = [[0.5, np.inf, 1], [-np.inf, -np.inf, -np.inf], [-np.inf, 2, 3]]
+
+    def draw(d: Draft) -> None:
+        d.add("ReduceLogSumExp", [exactly(d, rows, "float32"), d.constant([1])], keepdims=0)
+
+    passes(18, draw, target, "special", "float32")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_large_constants_and_conversions_of_integers(target: str) -> None:
+    def draw(d: Draft) -> None:
+        d.add("ReduceMax", [d.constant([904341964, 4294967292], "uint32")], axes=[0], keepdims=0)
+        d.add("Cast", [exactly(d, [-3, 2**31 - 1, -(2**31), 5], "int64")], to=12)
+        large = exactly(d, [2**24, 2**24 + 1, 2**24 - 1, 2**31 - 1], "int32")
+        d.add("Equal", [large, d.constant(2**24 + 1, "int32")])
+        d.add("Less", [large, exactly(d, [2**24 + 1, 2**24, 2**24, 2**31 - 2], "int32")])
+
+    passes(12, draw, target, "wide", "float32")
