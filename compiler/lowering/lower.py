@@ -9,18 +9,28 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.graph.attrs import integer, integers, pairs
-from compiler.graph.graph import BF16, FP16, Graph, Node, Value
+from compiler.graph.attrs import pairs
+from compiler.graph.graph import BF16, FP16, Graph, Node
 from compiler.graph_passes.last_bits import last_bits
 from compiler.knobs import Knobs
 from compiler.lowering.attention import lower_attention
+from compiler.lowering.border import (
+    keep_outside,
+    load_input,
+    moved_inputs,
+    output_home,
+    parts_of,
+    store_finished,
+    store_in_pieces,
+)
+from compiler.lowering.chosen_layout import elementwise_spec, product_spec
 from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
-from compiler.lowering.elementwise import STAGED, lower_group
+from compiler.lowering.elementwise import lower_group
 from compiler.lowering.expression import FUNCTIONS
 from compiler.lowering.finite import may_be_infinite
 from compiler.lowering.groups import Group, group, is_elementwise
 from compiler.lowering.halos import Fill, fill_of
-from compiler.lowering.hand_over import Handed, HandOver, hand_on, receive, row_major
+from compiler.lowering.hand_over import Handed, HandOver, hand_on, row_major
 from compiler.lowering.image import find_images
 from compiler.lowering.index import lower_gather
 from compiler.lowering.layout import Wishes, best, wishes
@@ -31,8 +41,6 @@ from compiler.lowering.movement import (
     lower_reshape,
     lower_slice,
     lower_transpose,
-    reads_in_pieces,
-    store_part,
 )
 from compiler.lowering.products import lower_product
 from compiler.lowering.promises import Promises
@@ -43,15 +51,12 @@ from compiler.lowering.scatter import lower_scatter
 from compiler.lowering.sort import lower_arg, lower_topk
 from compiler.lowering.through_dram import ThroughDram
 from compiler.lowering.window import lower_window
-from compiler.tiles.iterate import Mismatch, legal_start
-from compiler.tiles.view import View
+from compiler.tiles.iterate import Mismatch
 from isa.activation.functions import needs_table_load
 from isa.dtypes import DType
 from isa.hardware import Hardware
 from isa.kernel import Ap, Buffer, Kernel, VirtualProgram
 from isa.kernel.descriptors import share_out
-from isa.memory import Memory
-from isa.program import BufferKind
 
 VIEWS: dict[str, Callable[[Lowering, Node], None]] = {
     "transpose": lower_transpose,
@@ -140,17 +145,17 @@ def lower(
         lo.images = {v: image for v, image in found if image.value.id not in taken}
     loaded = {id(n) for image in lo.images.values() for n in image.skipped}
     readers = graph.consumers()
-    moved = _moved_inputs(graph, readers, over, wanted)
+    moved = moved_inputs(graph, readers, over, wanted)
     loaded |= {id(n) for chain in moved.values() for n in chain}
-    outputs = {v.name: _output_home(lo, v) for v in graph.outputs}
-    lo.parts = parts = _parts(graph) if resident else {}
-    _keep_outside(lo, outputs, readers)
+    outputs = {v.name: output_home(lo, v) for v in graph.outputs}
+    lo.parts = parts = parts_of(graph) if resident else {}
+    keep_outside(lo, outputs, readers)
     given = [v.id for v in graph.inputs if v.name in over.received]
     lo.parts = {i: parts[i] for i in given if i in parts}  # pieces are loaded where they are joined
-    inputs = {v.name: _load_input(lo, v, readers, over, moved.get(v.id, [])) for v in graph.inputs}
+    inputs = {v.name: load_input(lo, v, readers, over, moved.get(v.id, [])) for v in graph.inputs}
     lo.parts = parts
     if resident:
-        _store_in_pieces(lo, outputs, readers, over.free)
+        store_in_pieces(lo, outputs, readers, over.free)
     lo.note_infinite(graph.inputs)
     promises = Promises(graph, hw)
     _load_first_table(lo)
@@ -170,7 +175,7 @@ def lower(
             raise _refused(graph, [(members.anchor, reason)]) from error
         lo.spent[id(members.anchor)] = lo.load.since(before)
         lo.note_infinite(v for n in members.nodes for v in n.outputs)
-        _store_finished(lo, members)
+        store_finished(lo, members)
         if away is not None:
             away.store(members.nodes)
     handed: dict[str, Handed] = {}
@@ -195,32 +200,6 @@ def _load_first_table(lo: Lowering) -> None:
         one = Ap(buffer, 0, 1, 0, DType.FP32, ((1, 1),))
         lo.kernel.memset(one, 1.0)
         lo.kernel.activation(one, one, first)
-
-
-def _parts(graph: Graph) -> dict[int, tuple[Value, int, int]]:
-    """Value id -> (concatenation, axis, first position) of the values that are part of just one."""
-    found: dict[int, tuple[Value, int, int]] = {}
-    twice: set[int] = set()
-    for node in graph.nodes:
-        if node.op != "concat":
-            continue
-        at, axis = 0, integer(node, "axis")
-        for v in node.inputs:
-            if v.id in found:
-                twice.add(v.id)
-            found[v.id] = (node.output, axis, at)
-            at += v.shape[axis]
-    return {v: place for v, place in found.items() if v not in twice and v not in graph.constants}
-
-
-def _store_finished(lo: Lowering, members: Group) -> None:
-    """Parts of a graph output go to DRAM as soon as they are made."""
-    for node in members.nodes:
-        for v in node.outputs:
-            place = lo.parts.get(v.id)
-            if place is not None and place[0].id in lo.outside and v.id in lo.views:
-                store_part(lo, v, *place)
-                lo.joined.add(v.id)
 
 
 def _layer(node: Node) -> str:
@@ -248,189 +227,6 @@ def _halos(graph: Graph) -> tuple[dict[int, Halo], dict[int, Fill]]:
     return halos, fills
 
 
-def _moved_inputs(
-    graph: Graph, readers: dict[int, list[Node]], over: HandOver, wanted: Wishes
-) -> dict[int, list[Node]]:
-    """Input id -> the reshapes and transposes that it is only read through, one after another.
-
-    As many as leave a tensor in DRAM that can be cut as its layout has it.
-    """
-    kept = {v.id for v in graph.outputs}
-    found = {}
-    for v in graph.inputs:
-        chain: list[Node] = []
-        value = v
-        while value.id not in kept and len(readers.get(value.id, [])) == 1:
-            node = readers[value.id][0]
-            if node.op not in ("reshape", "transpose"):
-                break
-            chain.append(node)
-            value = node.output
-        while chain and not _loads_so(v, chain, best(wanted, chain[-1].output)):
-            chain.pop()
-        if chain and v.name not in over.received:
-            found[v.id] = chain
-    return found
-
-
-def _through(view: View, chain: list[Node]) -> View | None:
-    """A tensor in DRAM after reshapes and transposes; None where a dimension has many factors."""
-    for node in chain:
-        moved = (
-            view.permute(integers(node, "perm"))
-            if node.op == "transpose"
-            else view.reshape(node.output.shape)
-        )
-        if moved is None:
-            return None
-        view = moved
-    return view
-
-
-def _loads_so(value: Value, chain: list[Node], spec: Spec) -> bool:
-    """Whether what the chain makes of a tensor in DRAM is cut in whole blocks and a rest."""
-    somewhere = Buffer(-1, Memory.DRAM, 1, 0, value.name)
-    view = _through(dense(somewhere, device_dtype(value.dtype), value.shape or (1,)), chain)
-    if view is None:
-        return False
-    if not view.shape:
-        return True
-    extent = view.shape[spec.dim]
-    whole = extent - extent % spec.block
-    cuts = ((0, whole), (whole, extent - whole)) if 0 < whole < extent else ()
-    return all(view.slice(spec.dim, *cut) is not None for cut in cuts)
-
-
-def _load_input(
-    lo: Lowering,
-    value: Value,
-    read: dict[int, list[Node]],
-    over: HandOver,
-    chain: list[Node],
-) -> Buffer:
-    """The DRAM buffer of an input. Where only slices are read, each is loaded when it is needed.
-
-    What moves it first (`chain`) is left to the load: nothing has a fixed place in DRAM.
-    """
-    dtype = device_dtype(value.dtype)
-    size = max(1, math.prod(value.shape)) * dtype.size_bytes
-    home = lo.kernel.dram(value.name, size, BufferKind.INPUT, dtype, value.shape)
-    lo.kernel.set_layer(value.name)
-    shape = value.shape or (1,)
-    readers = read.get(value.id, [])
-    if chain:
-        view = _through(dense(home, dtype, shape), chain)
-        assert view is not None, "a dense tensor takes any order of its elements"
-        last = chain[-1].output
-        if _cut_in_dram(lo, last, read.get(last.id, [])):
-            lo.outside[last.id] = view
-        else:
-            _load(lo, last, view, read.get(last.id, []))
-        return home
-    if any(image.value.id == value.id for image in lo.images.values()):
-        lo.outside[value.id] = dense(home, dtype, shape)
-        return home
-    if not readers and value not in lo.graph.outputs:
-        return home  # nothing of it is read
-    handed = over.received.get(value.name)
-    if handed is not None and handed.here is not None:
-        receive(lo, value, handed, home)
-    elif _cut_in_dram(lo, value, readers):
-        lo.outside[value.id] = dense(home, dtype, shape)
-    elif value.shape:
-        _load(lo, value, dense(home, dtype, shape), readers)
-    else:
-        view = lo.allocate(shape, dtype, Spec(0, 1), value.name)
-        lo.dma(view, dense(home, dtype, shape))
-        shaped = view.reshape(value.shape)
-        assert shaped is not None, "a scalar is a tensor of one element"
-        lo.views[value.id] = shaped
-    return home
-
-
-def _cut_in_dram(lo: Lowering, value: Value, readers: list[Node]) -> bool:
-    """Whether only slices of an input are read, each of which is loaded by itself."""
-    return (
-        len(readers) > 1 and value not in lo.graph.outputs and all(r.op == "slice" for r in readers)
-    )
-
-
-def _load(lo: Lowering, value: Value, home: View, readers: list[Node]) -> None:
-    """A value from DRAM, whole or piece by piece as it is read."""
-    stored = any(v.id == value.id for v in lo.graph.outputs)
-    if not stored and reads_in_pieces(readers, value) and math.prod(value.shape) > STAGED:
-        lo.streamed[value.id] = home
-    else:
-        lo.dma(lo.produce(value, best(lo.wanted, value)), home)
-
-
-def _output_home(lo: Lowering, value: Value) -> Buffer:
-    dtype = device_dtype(value.dtype)
-    size = max(1, math.prod(value.shape)) * dtype.size_bytes
-    return lo.kernel.dram(value.name, size, BufferKind.OUTPUT, dtype, value.shape)
-
-
-def _keep_outside(lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, list[Node]]) -> None:
-    """Outputs that are joined from parts and read by nobody else stay in DRAM."""
-    producers = lo.graph.producers()
-    for v in lo.graph.outputs:
-        if readers.get(v.id):
-            continue
-        home = dense(outputs[v.name], device_dtype(v.dtype), v.shape)
-        _keep_parts_outside(lo, v, home, producers, readers)
-
-
-SHORT_RUN = 64
-"""Bytes of a part's runs in DRAM from which on a descriptor is not all of their cost."""
-
-
-def _keep_parts_outside(
-    lo: Lowering,
-    value: Value,
-    home: View,
-    producers: dict[int, Node],
-    readers: dict[int, list[Node]],
-) -> None:
-    """A concatenation, and those that only it reads, are joined at home in DRAM."""
-    node = producers.get(value.id)
-    if node is None or node.op != "concat":
-        return
-    if any(p.id in lo.graph.constants or p.dtype != value.dtype for p in node.inputs):
-        return
-    axis = integer(node, "axis")
-    runs = [math.prod(p.shape[axis:]) * p.dtype.itemsize for p in node.inputs]
-    if min(runs) < SHORT_RUN and axis > 0:
-        return  # joined on chip, its runs are longer
-    lo.outside[value.id] = home
-    at, kept = 0, {v.id for v in lo.graph.outputs}
-    for part in node.inputs:
-        place = home.slice(axis, at, part.shape[axis])
-        at += part.shape[axis]
-        assert place is not None, "a dense tensor can be cut anywhere"
-        if len(readers[part.id]) == 1 and part.id in lo.parts and part.id not in kept:
-            _keep_parts_outside(lo, part, place, producers, readers)
-
-
-STORED_BYTES = 16384
-"""Bytes a partition from which on a product that is an output is stored tile by tile."""
-
-
-def _store_in_pieces(
-    lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, list[Node]], free: frozenset[str]
-) -> None:
-    """Large outputs that a matmul ends in go to DRAM as they are made, never whole on chip."""
-    for members in group(lo.graph):
-        results = members.outputs(lo.graph) if members.anchor.op == "matmul" else []
-        if members.nest is not None or len(results) != 1 or results[0] not in lo.graph.outputs:
-            continue
-        v = results[0]
-        rows = Spec.of(v.shape, len(v.shape) - 2)
-        size = math.prod(v.shape) * device_dtype(v.dtype).size_bytes
-        if v.name in free or readers.get(v.id) or size < STORED_BYTES * rows.block:
-            continue
-        lo.outside[v.id] = dense(outputs[v.name], device_dtype(v.dtype), v.shape)
-
-
 def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:
     node = members.anchor
     _load_constants(lo, node, wanted)
@@ -438,10 +234,10 @@ def _lower_group(lo: Lowering, members: Group, wanted: Wishes) -> None:
         lower_attention(lo, members.nest)
     elif node.op in PRODUCTS:
         results = members.outputs(lo.graph)
-        lower_product(lo, list(members.nodes), results, _product_spec(lo, node, results, wanted))
+        lower_product(lo, list(members.nodes), results, product_spec(lo, node, results, wanted))
     elif is_elementwise(node):
         results = members.outputs(lo.graph)
-        lower_group(lo, list(members.nodes), results, _elementwise_spec(lo, members, wanted))
+        lower_group(lo, list(members.nodes), results, elementwise_spec(lo, members, wanted))
     elif node.op in VIEWS:
         VIEWS[node.op](lo, node)
     else:
@@ -467,73 +263,3 @@ def _read_as_tensor(graph: Graph, node: Node, i: int) -> bool:
     if node.op in PRODUCTS:
         return i == 0
     return node.op != "concat" and not is_elementwise(node)
-
-
-def _product_spec(lo: Lowering, node: Node, results: list[Value], wanted: Wishes) -> Spec:
-    """Rows or columns of a product on partitions, channels of a convolution."""
-    rank = len(node.output.shape)
-    if node.op in ("conv", "conv_transpose"):
-        return Spec.of(node.output.shape, 1)
-    if results[0].id in lo.outside:
-        return Spec.of(node.output.shape, rank - 2)  # rows as DRAM has them
-    return best(wanted, results[0], {rank - 2, rank - 1})
-
-
-def _elementwise_spec(lo: Lowering, members: Group, wanted: Wishes) -> Spec | View:
-    """The layout that most of the operands already have; a view to copy where it is no `Spec`."""
-    shape = members.nodes[0].output.shape
-    if not shape:
-        return Spec(0, 1)
-    inside = {n.output.id for n in members.nodes}
-    votes: dict[Spec, int] = {}
-    model: View | None = None
-    shared: View | None = None
-    for node in members.nodes:
-        for v in node.inputs:
-            if v.id in inside or v.id not in lo.views or v.shape != shape:
-                continue
-            if lo.views[v.id].replicated:
-                model = model or lo.views[v.id]
-                continue
-            spec = _spec_of(lo, v)
-            if spec is not None:
-                votes[spec] = votes.get(spec, 0) + 1
-            elif copyable(lo.views[v.id]) and not members_want_halo(lo, members):
-                shared = lo.views[v.id]
-    if not votes and (shared is not None or model is not None):
-        return shared or model or Spec(0, 1)
-    if votes:
-        return max(votes, key=lambda s: (votes[s], -s.dim, s.block))
-    return best(wanted, members.nodes[-1].output)
-
-
-def members_want_halo(lo: Lowering, members: Group) -> bool:
-    """Whether a reader of the group wants padding around its value."""
-    return any(n.output.id in lo.halos for n in members.nodes)
-
-
-def copyable(view: View) -> bool:
-    """A layout that elementwise results can share: some partitions, dense from a legal start."""
-    if view.replicated or any(view.ragged(d) for d in range(len(view.shape))):
-        return False
-    count = 1
-    parts = [f for fs in view.factors for f in fs if f.part and f.extent > 1]
-    for f in sorted(parts, key=lambda f: f.stride):
-        if f.stride != count:
-            return False
-        count *= f.extent
-    return bool(parts) and legal_start(view.start + view.buffer.start, count)
-
-
-def _spec_of(lo: Lowering, value: Value) -> Spec | None:
-    view = lo.views[value.id]
-    dims = view.part_dims()
-    if view.replicated or len(dims) > 1:
-        return None
-    block = max((f.extent for fs in view.factors for f in fs if f.part), default=1)
-    if not legal_start(view.start + view.buffer.start, block):
-        return None
-    if not dims:
-        ones = [d for d, e in enumerate(value.shape) if e == 1]
-        return Spec(ones[0], 1) if ones else None
-    return Spec(dims[0], max(f.extent for f in view.factors[dims[0]] if f.part))

@@ -10,7 +10,8 @@ from compiler.graph.graph import Node
 from compiler.lowering.band import banded_dim, lower_banded
 from compiler.lowering.context import Lowering, Spec
 from compiler.lowering.halos import Fill
-from compiler.lowering.reduce import OPS, reduce_views
+from compiler.lowering.reduce import OPS
+from compiler.lowering.reduce_free import reduce_views
 from compiler.tiles.view import Factor, View
 
 PIECE = 1024

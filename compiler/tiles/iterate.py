@@ -42,6 +42,17 @@ def legal_start(start: int, count: int) -> bool:
     return start % (64 if count > 32 else 32) == 0
 
 
+def engines_reach(view: View) -> bool:
+    """Whether engines can read the partitions as they lie, from a legal start and dense."""
+    count = 1
+    parts = [f for fs in view.factors for f in fs if f.part and f.extent > 1]
+    for f in sorted(parts, key=lambda f: f.stride):
+        if f.stride != count:
+            return False
+        count *= f.extent
+    return legal_start(view.start + view.buffer.start, count)
+
+
 def ragged_regions(view: View) -> list[list[tuple[int, int]]]:
     """Logical boxes, (first, size) a dimension, in none of which the view is ragged."""
     choices: list[list[tuple[int, int]]] = []
