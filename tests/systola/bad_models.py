@@ -331,6 +331,19 @@ def _sparse_outside(model: onnx.ModelProto) -> None:
     model.graph.sparse_initializer[0].indices.raw_data = np.int64(9).tobytes()
 
 
+def _untyped(made: Write) -> Write:
+    """The same model, its outputs without shapes."""
+
+    def write(folder: Path) -> Arguments:
+        (path,) = made(folder)
+        model = onnx.load(path, load_external_data=False)
+        model.graph.output[0].type.tensor_type.ClearField("shape")
+        Path(path).write_bytes(model.SerializeToString())
+        return [path]
+
+    return write
+
+
 def _named_external(folder: Path) -> Arguments:
     """A file name that is no file name."""
     return external(location="w\0.bin")(folder)
@@ -348,7 +361,9 @@ def _in_attribute() -> onnx.ModelProto:
 HUGE = [1 << 62, 1 << 62]
 WEIGHTS = [
     Case("beside the model", LEGAL, external()),
+    Case("beside the model, outputs without types", LEGAL, _untyped(external())),
     Case("no data file", "SYS-F003", external(data=None)),
+    Case("no data file, outputs without types", "SYS-F008", _untyped(external(data=None))),
     Case("a data file too short", "SYS-F009", external(data=bytes(12))),
     Case("data in a folder above", "SYS-F003", external(location="../secret.bin")),
     Case("data at an absolute path", "SYS-F003", external(location="/etc/hostname")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -196,11 +197,14 @@ def _check_opset(opsets: dict[str, int]) -> None:
         )
 
 
-def _for_checker(proto: onnx.ModelProto, kept: dict[int, memoryview]) -> onnx.ModelProto:
+def _untyped(proto: onnx.ModelProto) -> bool:
+    return not all(o.type.tensor_type.HasField("shape") for o in proto.graph.output)
+
+
+def _for_checker(proto: onnx.ModelProto, kept: Collection[int]) -> onnx.ModelProto:
     """The model with a type for outputs that have none, which we infer and the checker asks for,
     and inputs in place of the initializers in `kept`."""
-    untyped = not all(o.type.tensor_type.HasField("shape") for o in proto.graph.output)
-    if not untyped and not kept:
+    if not _untyped(proto) and not kept:
         return proto
     made = onnx.ModelProto()
     made.CopyFrom(proto)
@@ -220,18 +224,21 @@ def _for_checker(proto: onnx.ModelProto, kept: dict[int, memoryview]) -> onnx.Mo
     return made
 
 
-def _has_external_data(proto: onnx.ModelProto) -> bool:
+def _external(proto: onnx.ModelProto) -> list[int]:
+    """The initializers whose data lie in files of their own."""
     external = onnx.TensorProto.EXTERNAL
-    return any(t.data_location == external for t in proto.graph.initializer)
+    return [i for i, t in enumerate(proto.graph.initializer) if t.data_location == external]
 
 
 def _check_rules(proto: onnx.ModelProto, kept: dict[int, memoryview], path: Path | None) -> None:
-    """onnx's own checker: on the file for external data, else on the message."""
+    """onnx's own checker: on the file for external data, else on the message. (Whether such data
+    are there and where they may be, `tensors.py` asks once more.)"""
+    external = [] if path is None else _external(proto)
     try:
-        if path is not None and _has_external_data(proto):
+        if external and not _untyped(proto):
             onnx.checker.check_model(str(path))
         else:
-            onnx.checker.check_model(_for_checker(proto, kept))
+            onnx.checker.check_model(_for_checker(proto, {*kept, *external}))
     except onnx.checker.ValidationError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise MalformedError(
