@@ -204,9 +204,14 @@ def _across(
     for _, aps in tiles([flat, *drop], lo.hw.pe_moving_max):
         target, moving = aps[0], aps[1:]
         n = target.free
-        tile = lo.kernel.psum(PARTITIONS, "sum")
-        for at in range(0, PARTITIONS, lo.hw.pe_columns):
-            columns = min(lo.hw.pe_columns, PARTITIONS - at)
+        halves = [
+            (at, min(lo.hw.pe_columns, PARTITIONS - at))
+            for at in range(0, PARTITIONS, lo.hw.pe_columns)
+        ]
+        once = len(blocks) > 1  # a copy of the result costs less than another pass of the blocks
+        tile = lo.kernel.psum(halves[0][1] if once else PARTITIONS, "sum")
+        for at, columns in halves[:1] if once else halves:
+            lo.load.pe += len(blocks) * max(lo.hw.pe_min_interval, n) / lo.hw.pe_clock_hz
             for i, (ap, (_, size)) in enumerate(zip(moving, blocks, strict=True)):
                 if not legal_start(ap.start + ap.buffer.start, size):
                     raise Mismatch(1, "the start rule")
@@ -218,10 +223,15 @@ def _across(
                     start=i == 0,
                     stop=i == len(blocks) - 1,
                 )
-        source = Ap(tile, 0, PARTITIONS, 0, DType.FP32, ((1, n),))
-        lo.load.act += max(lo.hw.engine_min_interval, n) / lo.hw.act_clock_hz
-        spread = replace(target, partitions=PARTITIONS)
-        lo.kernel.activation(spread, source, ActivationFunction.COPY, scale)
+        for j, (at, columns) in enumerate(halves if once else [(0, PARTITIONS)]):
+            source = Ap(tile, 0, columns, 0, DType.FP32, ((1, n),))
+            part = replace(target, start=at, partitions=columns)
+            if j % 2:
+                lo.load.dve += max(lo.hw.engine_min_interval, n) / lo.hw.dve_clock_hz
+                lo.kernel.tensor_scalar(part, source, AluOp.MULTIPLY, scale)
+            else:
+                lo.load.act += max(lo.hw.engine_min_interval, n) / lo.hw.act_clock_hz
+                lo.kernel.activation(part, source, ActivationFunction.COPY, scale)
     return out
 
 
