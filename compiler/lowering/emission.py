@@ -208,7 +208,8 @@ class Instructions:
         )
 
     def _tensor(self, alu: AluOp, a: Ap, b: Ap, out: Ap) -> Ap:
-        self._cost(True, 2)
+        mixed = (a.buffer.memory is PSUM) != (b.buffer.memory is PSUM)
+        self._cost(True, 1 if mixed else 2)
         self.k.tensor_tensor(out, a, b, alu)
         return out
 

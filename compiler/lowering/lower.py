@@ -23,6 +23,7 @@ from compiler.lowering.border import (
     store_finished,
     store_in_pieces,
 )
+from compiler.lowering.brief import brief_values
 from compiler.lowering.chosen_layout import elementwise_spec, product_spec
 from compiler.lowering.context import Halo, Lowering, Spec, dense, device_dtype
 from compiler.lowering.elementwise import lower_group
@@ -143,6 +144,7 @@ def lower(
         taken = {v.id for v in graph.inputs if v.name in over.received}
         found = find_images(graph, hw, lo.knobs.image_dma).items()
         lo.images = {v: image for v, image in found if image.value.id not in taken}
+        lo.brief = brief_values(graph, hw)
     loaded = {id(n) for image in lo.images.values() for n in image.skipped}
     readers = graph.consumers()
     moved = moved_inputs(graph, readers, over, wanted)

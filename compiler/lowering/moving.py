@@ -22,7 +22,7 @@ from compiler.tiles.iterate import Mismatch, check_alike, ragged_regions, sliced
 from compiler.tiles.view import View, common_atoms, compact, joined_dims
 from isa.dtypes import DType
 from isa.kernel import DmaAp
-from isa.memory import DRAM, SBUF
+from isa.memory import DRAM, PSUM, SBUF
 from isa.program import BufferKind
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class Moving(Loading):
     def _move(self, dst: View, src: View) -> None:
         from compiler.lowering.transpose import transpose_on_array, transpose_on_vector
 
+        if src.buffer.memory is PSUM:  # arrays, DMA and transposes read SBUF
+            staged = self._empty_like(src, src.dtype)
+            self.copy(staged, src)
+            src = staged
         finite = src.buffer.id not in self.spoiling
         wide = src.dtype.size_bytes > 2  # several passes of the array
         if (wide or self._array_is_busier(src)) and transpose_on_vector(self, dst, src):

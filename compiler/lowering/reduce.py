@@ -60,7 +60,7 @@ def lower_reduce(lo: Lowering, node: Node) -> None:
     if free_axes:
         partial = _reduce_free(lo, view, free_axes, OPS[kind], value.name, dtype, across, scale)
     if across:
-        partial = _across(lo, partial, across, kept_shape, scale, dtype, value.name)
+        partial = _across(lo, partial, across, kept_shape, scale, dtype, value.name, out)
     elif not free_axes:
         partial = _scaled(lo, partial, 1.0, dtype, value.name)
     shaped = partial.reshape(out.shape)
@@ -175,6 +175,7 @@ def _across(
     scale: float,
     dtype: DType,
     name: str,
+    result: Value,
 ) -> View:
     """Sum over the partition dimension by a product with ones; the result is replicated."""
     dim = across[0]
@@ -185,7 +186,7 @@ def _across(
     for d in range(len(shape) - 1, -1, -1):
         free.insert(0, (Factor(shape[d], stride),) if shape[d] > 1 else ())
         stride *= shape[d]
-    buffer = lo.kernel.sbuf(PARTITIONS, stride * dtype.size_bytes, f"{name}/sum")
+    buffer = lo.on_all(result, stride * dtype.size_bytes, f"{name}/sum")
     out = View(buffer, dtype, shape, tuple(free), 0, 0, True)
     ones = lo.filled(view.dtype, 1.0)
     blocks = _part_blocks(view, dim)

@@ -50,6 +50,7 @@ class State(ABC):
     joined: set[int] = field(default_factory=set)  # parts made in place
     outside: dict[int, View] = field(default_factory=dict)  # values still in DRAM, by id
     exact: set[int] = field(default_factory=set)  # `last_bits` of the graph
+    brief: set[int] = field(default_factory=set)  # see `brief.py`
     infinite: set[int] = field(default_factory=set)  # values that may be, by id
     spoiling: set[int] = field(default_factory=set)  # buffers that hold such
     streamed: dict[int, View] = field(default_factory=dict)  # of these, read piece by piece
@@ -133,7 +134,7 @@ class State(ABC):
         factors, stride = compact(like.factors)
         dtype = device_dtype(value.dtype)
         if like.replicated:
-            buffer = self.kernel.sbuf(PARTITIONS, stride * dtype.size_bytes, value.name)
+            buffer = self.on_all(value, stride * dtype.size_bytes, value.name)
             view = View(buffer, dtype, value.shape, factors, replicated=True)
             self.views[value.id] = view
             return view
@@ -144,6 +145,12 @@ class State(ABC):
         view = View(buffer, dtype, value.shape, factors, like.start)
         self.views[value.id] = view
         return view
+
+    def on_all(self, value: Value, size_bytes: int, name: str) -> Buffer:
+        """A buffer over all partitions: in PSUM for what is read there before long."""
+        if value.id in self.brief:
+            return self.kernel.psum(PARTITIONS, name, size_bytes)
+        return self.kernel.sbuf(PARTITIONS, size_bytes, name)
 
     def note_infinite(self, values: Iterable[Value]) -> None:
         """Remember the buffers of values that may hold infinities."""
