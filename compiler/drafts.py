@@ -26,6 +26,7 @@ from compiler.graph_passes.fold_shuffles import fold_shuffles
 from compiler.graph_passes.gather_parts import gather_parts
 from compiler.graph_passes.nested import cut_as_needed
 from compiler.graph_passes.panels import panels
+from compiler.graph_passes.place_channels import place_channels
 from compiler.graph_passes.shift_clips import shift_clips
 from compiler.graph_passes.sink_casts import sink_casts
 from compiler.graph_passes.spans import Bytes, profile
@@ -135,7 +136,7 @@ class Drafts:
                 self._bases[folded] = self._base(False)
             else:
                 if "tensorize" not in self.options.without:
-                    graph = align_concat(fold_shuffles(graph))
+                    graph = place_channels(align_concat(fold_shuffles(graph)))
                 graph = gather_parts(graph, self.hw)
                 self._bases[folded] = panels(graph, self.hw, item_bytes(self.options))
         return self._bases[folded]

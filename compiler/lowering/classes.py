@@ -67,10 +67,10 @@ class Classes:
         met = (weights.reshape(*weights.shape[:2], -1) != 0).any(axis=2)
         channels, outputs = _labels(met)
         count = int(outputs.max(initial=NONE)) + 1
-        if count < 2:
+        if count == 0:
             return None
         sizes = np.bincount(outputs[outputs != NONE])
-        if WORTH * sizes.max() > weights.shape[0]:
+        if WORTH * sizes.max() * np.count_nonzero(channels != NONE) > met.size:
             return None
         place = np.zeros(len(outputs), np.int64)
         flat = weights.reshape(*weights.shape[:2], -1).transpose(1, 2, 0)

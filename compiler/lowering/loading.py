@@ -87,14 +87,32 @@ class Loading(State):
         factors, stride = compact(
             fs if wide else () for fs, wide in zip(like.factors, varies, strict=True)
         )
-        partitions = like.buffer.partitions
-        image = packed(array, factors, like.start, partitions, stride)
-        buffer = self.constant_image(image, dtype, name)
         if like.buffer.start:
             raise Mismatch(-1, "constants beside a shifted buffer")
+        parts = [f for fs in like.factors for f in fs if f.part]
+        last = like.start + sum((f.extent - 1) * f.stride for f in parts)
+        partitions = like.buffer.partitions if like.replicated else last + 1
+        if replicated and partitions > 1:
+            row = packed(array, factors, 0, 1, stride)
+            buffer = self._repeated(row, partitions, dtype, name)
+        else:
+            buffer = self.constant_image(
+                packed(array, factors, like.start, partitions, stride), dtype, name
+            )
         start = 0 if replicated else like.start
         view = View(buffer, dtype, array.shape, tuple(factors), start, 0, replicated)
         return view.broadcast(like.shape)
+
+    def _repeated(self, row: Array, partitions: int, dtype: DType, name: str) -> Buffer:
+        """A row [1, elements] in so many partitions: read from DRAM once, copied on chip."""
+        elements = row.shape[1]
+        once = self.constant_image(row, dtype, name)
+        buffer = self.kernel.sbuf(partitions, elements * dtype.size_bytes, f"{name}/repeated")
+        self.kernel.dma(
+            DmaAp(buffer, 0, partitions, 0, dtype, ((1, elements),)),
+            DmaAp(once, 0, 1, 0, dtype, ((0, partitions), (1, elements))),
+        )
+        return buffer
 
     def identity(self, dtype: DType) -> View:
         """The identity matrix [128, 128], rows on partitions; DRAM holds a block of it."""

@@ -65,8 +65,7 @@ def join_on_array(lo: Lowering, made: View, parts: list[tuple[Value, int]], axis
     if not lies_so(made, Spec.of(made.shape, axis)) or made.dtype not in MATMUL_DTYPES:
         return False
     terms = []
-    blocks = max(-(-v.shape[axis] // PARTITIONS) for v, _ in parts)
-    first = PARTITIONS * blocks + max(at for _, at in parts)
+    first = max(at + v.shape[axis] for v, at in parts)
     wide = lo.wide_identity(made.dtype, first, first + made.shape[axis] + PARTITIONS)
     for value, at in parts:
         view = lo.views.get(value.id)
@@ -80,17 +79,24 @@ def join_on_array(lo: Lowering, made: View, parts: list[tuple[Value, int]], axis
             shape=(*view.shape[:axis], 1, *view.shape[axis + 1 :], view.shape[axis]),
             factors=(*view.factors[:axis], (), *view.factors[axis + 1 :], view.factors[axis]),
         )
-        rows = tuple(f if f.part else Factor(f.extent, -PARTITIONS) for f in view.factors[axis])
-        start = view.start
-        stationary = View(
-            wide,
-            made.dtype,
-            (*(e if d == axis else 1 for d, e in enumerate(made.shape)), view.shape[axis]),
-            (*((Factor(e, 1),) if d == axis else () for d, e in enumerate(made.shape)), rows),
-            start,
-            first - at + start,
-        )
-        terms.append(Term(stationary, moving))
+        for low in range(0, view.shape[axis], PARTITIONS):
+            size = min(PARTITIONS, view.shape[axis] - low)
+            seen = moving.slice(len(moving.shape) - 1, low, size)
+            assert seen is not None, "blocks of channels can be cut"
+            begin = at + low
+            stationary = View(
+                wide,
+                made.dtype,
+                (*(e if d == axis else 1 for d, e in enumerate(made.shape)), size),
+                (
+                    *((Factor(e, 1),) if d == axis else () for d, e in enumerate(made.shape)),
+                    (Factor(size, 1, True),),
+                ),
+                seen.start,
+                first - begin + seen.start,
+            )
+            pieces = range(begin - begin % lo.hw.pe_columns, begin + size, lo.hw.pe_columns)
+            terms.append(Term(stationary, seen, frozenset(pieces)))
     if common_atoms([_without(t.moving, axis) for t in terms]) is None:
         return False
     contract(lo, made.shape, axis, Spec.of(made.shape, axis).block, terms, _Store(lo, made))

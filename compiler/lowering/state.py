@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,7 @@ class State(ABC):
     _identity: dict[DType, View] = field(default_factory=dict)
     _ones: dict[tuple[DType, float], View] = field(default_factory=dict)
     marks: dict[tuple[int | bytes, ...], Buffer] = field(default_factory=dict)  # see `grouped.py`
+    spread: dict[Hashable, list[Buffer]] = field(default_factory=dict)  # see `grouped.py`
     bordered: set[tuple[int, int, int]] = field(default_factory=set)  # see `folded.py`
     _wide: dict[tuple[DType, int, int], Buffer] = field(default_factory=dict)
 

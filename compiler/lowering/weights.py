@@ -6,10 +6,12 @@ a product (`Behind`).
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compiler.graph.graph import Array
 from compiler.lowering.context import Lowering, Spec
@@ -18,7 +20,10 @@ from compiler.lowering.elementwise import Plan
 from compiler.lowering.packing import Image, Placement
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
-from isa.kernel import Ap
+from isa.kernel import Ap, Buffer
+
+QUADRANT = 32
+"""Partitions between two at which any engine may start."""
 
 
 @dataclass
@@ -76,6 +81,10 @@ def packed_weights(lo: Lowering, array: Array, other: View, dtype: DType, name: 
     """array [.., columns, k] with k on the partitions that `other` has it on."""
     lead, columns, extent = array.shape[:-2], array.shape[-2], array.shape[-1]
     factors = [f for f in other.factors[-1] if f.extent > 1]
+    read = _read(array, columns * math.prod(lead) * dtype.size_bytes)
+    blocked = other.start == 0 and [f.part for f in factors] in ([True], [False, True])
+    if read is not None and blocked and factors[-1].stride == 1:
+        return _with_gaps(lo, array, factors, read, dtype, name)
     if [f.part for f in factors] == [False, True] and other.ragged(-1) and other.start == 0:
         return _in_two_transfers(lo, array, factors[1], dtype, name)
     made: list[Factor] = []
@@ -118,6 +127,81 @@ def _in_two_transfers(lo: Lowering, array: Array, part: Factor, dtype: DType, na
     blocks = tuple((Factor(e, s),) for e, s in zip(lead, outer, strict=True))
     k = (Factor(full + 1, inner), part)
     return View(buffer, dtype, (*lead, columns, extent), (*blocks, (Factor(columns, 1),), k))
+
+
+GAP_BYTES = 32768
+"""Of rows of zeros from which on they are filled in on chip."""
+
+
+def _read(array: Array, row_bytes: int) -> NDArray[np.bool_] | None:
+    """Which k are not all zero, where the zeros of the others are worth leaving out."""
+    flat = array.reshape(-1, array.shape[-1])
+    zero = np.flatnonzero(flat[0] == 0)  # most arrays are told by their first row
+    if len(zero) * row_bytes < GAP_BYTES:
+        return None
+    zero = zero[~(flat[:, zero] != 0).any(axis=0)]
+    if len(zero) * row_bytes < GAP_BYTES:
+        return None
+    read = np.ones(array.shape[-1], np.bool_)
+    read[zero] = False
+    return read
+
+
+def _with_gaps(
+    lo: Lowering,
+    array: Array,
+    factors: list[Factor],
+    read: NDArray[np.bool_],
+    dtype: DType,
+    name: str,
+) -> View:
+    """`packed_weights` of which some k are zero: those are filled in, the others loaded."""
+    lead, columns, extent = array.shape[:-2], array.shape[-2], array.shape[-1]
+    block, inner = factors[-1].extent, columns * math.prod(lead)
+    blocks = -(-extent // block)
+    rows = np.moveaxis(array.reshape(-1, extent), -1, 0)
+    buffer = lo.kernel.sbuf(block, blocks * inner * dtype.size_bytes, name)
+    for b in range(blocks):
+        here = read[b * block : (b + 1) * block]
+        for first in range(0, len(here), QUADRANT):
+            lanes = min(QUADRANT, len(here) - first)
+            if not here[first : first + lanes].all():
+                at = b * inner * dtype.size_bytes
+                lo.kernel.memset(Ap(buffer, first, lanes, at, dtype, ((1, inner),)), 0.0)
+    load_rows(lo, rows, read, buffer, dtype)
+    outer, step = list[int](), columns
+    for e in reversed(lead):
+        outer.insert(0, step)
+        step *= e
+    head = tuple((Factor(e, s),) for e, s in zip(lead, outer, strict=True))
+    k = (Factor(blocks, inner), factors[-1]) if blocks > 1 else (factors[-1],)
+    return View(buffer, dtype, (*lead, columns, extent), (*head, (Factor(columns, 1),), k))
+
+
+def load_rows(
+    lo: Lowering, rows: Array, read: NDArray[np.bool_], buffer: Buffer, dtype: DType
+) -> None:
+    """Load rows [k, elements] that are read, in blocks of as many as the buffer has partitions.
+
+    Whole blocks one after another come in one transfer.
+    """
+    block, width = buffer.partitions, rows.shape[1]
+    at = 0
+    while at < len(read):
+        if not read[at]:
+            at += 1
+            continue
+        end = at + int(np.argmin(np.append(read[at:], False)))
+        count = (end - at) // block if at % block == 0 else 0
+        end = at + count * block if count else min(end, at - at % block + block)
+        part, lanes = rows[at:end], block if count else end - at
+        stacked = part.reshape(count, block, width) if count else part
+        strides = (width, count * width) if count else (width,)
+        placed = Placement(strides, (width,), (1,))
+        image = Image((lanes, max(1, count) * width), dtype, stacked, placed)
+        byte = at // block * width * dtype.size_bytes
+        lo.load_into(image, buffer, at % block, byte, buffer.name)
+        at = end
 
 
 def placed_weights(
