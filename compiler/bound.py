@@ -22,12 +22,19 @@ class Bound:
         cycles: base-clock cycles: the larger of bytes over the DRAM rate that one core reaches and
             MACs over what the array does a PE cycle.
         sbuf_cycles: the same for a core whose SBUF is finite: see `finite_sbuf`.
+        array_cycles: of the array alone, as it works on whole elements: see `whole_columns`.
     """
 
     macs: int
     dram_bytes: int
     cycles: int
     sbuf_cycles: int
+    array_cycles: int = 0
+
+    @property
+    def column_cycles(self) -> int:
+        """The bound with the array's columns counted whole."""
+        return max(self.cycles, self.array_cycles)
 
 
 def node_macs(node: Node) -> int:
@@ -106,6 +113,22 @@ def finite_sbuf(graph: Graph, hw: Hardware) -> int:
     return most
 
 
+def whole_columns(graph: Graph, hw: Hardware) -> int:
+    """Base-clock cycles below which the array is in no tiling and with no packing of taps.
+
+    In a cycle a column of the array sums at most as many products as it has rows, and they belong
+    to one element. So an element of a product takes a whole number of cycles of a column, at least
+    one however few terms it has (a channel of its own with nine taps, a layer of 16 channels).
+    """
+    total = 0
+    for node in graph.nodes:
+        macs, out = node_macs(node), math.prod(node.output.shape)
+        if macs:
+            even = node.op != "conv_transpose"  # there, elements differ in their taps
+            total += out * (-(-macs // (out * hw.pe_rows)) if even else 1)
+    return -(-total * hw.base_clock_hz // (hw.pe_columns * hw.pe_clock_hz))
+
+
 def _array_cycles(macs: int, hw: Hardware) -> int:
     return -(-macs * hw.base_clock_hz // (hw.macs_per_cycle * hw.pe_clock_hz))
 
@@ -117,12 +140,17 @@ def _dram_cycles(size_bytes: int, hw: Hardware) -> int:
 def bound(graph: Graph, hw: Hardware) -> Bound:
     """The bound of a graph whose types are chosen."""
     limits = _limit(sum(node_macs(n) for n in graph.nodes), compulsory_bytes(graph), hw)
-    return replace(limits, sbuf_cycles=max(limits.cycles, finite_sbuf(graph, hw)))
+    return replace(
+        limits,
+        sbuf_cycles=max(limits.cycles, finite_sbuf(graph, hw)),
+        array_cycles=whole_columns(graph, hw),
+    )
 
 
 def without_traffic(limits: Bound, saved: int, hw: Hardware) -> Bound:
     """The bound of a run that finds so many bytes of its weights on the chip."""
-    return _limit(limits.macs, max(0, limits.dram_bytes - saved), hw)
+    less = _limit(limits.macs, max(0, limits.dram_bytes - saved), hw)
+    return replace(less, array_cycles=limits.array_cycles)
 
 
 def _limit(macs: int, dram: int, hw: Hardware) -> Bound:

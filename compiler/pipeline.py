@@ -176,6 +176,7 @@ def _report(
         "time_s": timing.time_s,
         "bound_cycles": limits.cycles,
         "bound_finite_sbuf_cycles": limits.sbuf_cycles,
+        "bound_column_cycles": limits.column_cycles,
         "bound_ratio": cycles / limits.cycles,
         "pe_utilization": limits.macs / (peak * max(1, cycles)),
         "macs": limits.macs,

@@ -225,6 +225,10 @@ def _bound(report: Mapping[str, Any], rows: list[tuple[str, str]]) -> None:
     if report.get("bound_cycles"):
         ratio = f"{report['bound_ratio']:.2f} x the bound of {report['bound_cycles']:,} cycles"
         rows.append(("against the bound", ratio))
+    columns = report.get("bound_column_cycles")
+    if columns and columns > report["bound_cycles"]:
+        ratio = f"{report['cycles'] / columns:.2f} x {columns:,} cycles: the array's columns, whole"
+        rows.append(("", ratio))
 
 
 def _traffic(report: Mapping[str, Any], rows: list[tuple[str, str]]) -> None:

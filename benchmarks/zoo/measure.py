@@ -19,8 +19,9 @@ from benchmarks.zoo.entries import ENTRIES
 from benchmarks.zoo.store import path
 
 KEPT = (
-    "cycles", "time_s", "bound_cycles", "bound_finite_sbuf_cycles", "bound_ratio",
-    "pe_utilization", "macs", "macs_on_device", "dram_bytes", "dram_bytes_compulsory",
+    "cycles", "time_s", "bound_cycles", "bound_finite_sbuf_cycles", "bound_column_cycles",
+    "bound_ratio", "pe_utilization", "macs", "macs_on_device", "dram_bytes",
+    "dram_bytes_compulsory",
     "predicted_cycles", "sbuf_peak_bytes", "instructions", "host_ops", "compile_s",
     "compile_s_by_step", "notes",
 )  # fmt: skip
@@ -85,6 +86,7 @@ def measure(request: Request) -> Row:
     hw = load_target(request.target)
     row: Row = {key: report.get(key) for key in KEPT}
     row["finite_ratio"] = row["cycles"] / (row["bound_finite_sbuf_cycles"] or row["bound_cycles"])
+    row["column_ratio"] = row["cycles"] / (row["bound_column_cycles"] or row["bound_cycles"])
     row["rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     row["dram_ratio"] = row["dram_bytes"] / row["dram_bytes_compulsory"]
     row["bound_by"] = bound_by(row, hw.core_dram_bytes_per_s, hw.base_clock_hz)

@@ -10,7 +10,7 @@ from benchmarks.zoo.measure import Row
 
 HEAD = (
     "model", "cycles", "ms", "bound", "by", "over the bound", "asked", "finite SBUF",
-    "PE utilisation",
+    "columns", "PE utilisation",
     "DRAM / compulsory", "predicted", "SBUF (MiB)", "compile (s)", "memory (MB)", "on the host",
 )  # fmt: skip
 
@@ -28,8 +28,10 @@ the machine that made the page, two cores shared with other work.
 
 *Bound*: compulsory DRAM bytes over the rate that one core reaches, or multiply-accumulates over the
 array, whichever is more (*by*). *Asked*: what the project set out for, at most. *Finite SBUF*: the
-ratio to a bound that knows how many weights can wait on chip while the array computes. *Predicted*:
-the scheduler's cycles over the simulator's. *Memory*: the compiling process at its peak. *On the
+ratio to a bound that knows how many weights can wait on chip while the array computes. *Columns*:
+the ratio to a bound that knows that an element of a product takes a column of the array for whole
+cycles, one for up to 128 terms. *Predicted*: the
+scheduler's cycles over the simulator's. *Memory*: the compiling process at its peak. *On the
 host*: share of the multiply-accumulates; in brackets how many operations the host does. `-embeds`
 takes embedded tokens; the same name without takes token ids, whose embedding is on the host where
 the target cannot address by data.
@@ -61,6 +63,7 @@ def line(entry: Entry, row: Row) -> str:
         entry.name, f"{row['cycles']:,}", f"{1e3 * row['time_s']:.3f}",
         f"{row['bound_cycles']:,}", row["bound_by"], ratio,
         f"{entry.limit:.2f}" if entry.limit else "", f"{row['finite_ratio']:.3f}",
+        f"{row['column_ratio']:.3f}",
         f"{100 * row['pe_utilization']:.1f} %",
         f"{row['dram_ratio']:.2f}", f"{100 * row['predicted_error']:+.2f} %",
         f"{row['sbuf_peak_bytes'] / 2**20:.1f}", f"{row['compile_s']:.1f}",

@@ -9,8 +9,8 @@ from typing import Any
 from compiler.partition.model import DeviceSection, HostOp, HostSection
 
 SUMS = (
-    "cycles", "time_s", "bound_cycles", "macs", "dram_bytes", "dram_bytes_compulsory",
-    "instructions", "predicted_cycles",
+    "cycles", "time_s", "bound_cycles", "bound_column_cycles", "macs", "dram_bytes",
+    "dram_bytes_compulsory", "instructions", "predicted_cycles",
 )  # fmt: skip
 PEAKS = ("sbuf_peak_bytes", "psum_peak_bytes")
 NOTE = (

@@ -14,6 +14,7 @@ from benchmarks.zoo.measure import Request, bound_by, measured
 
 ROW: dict[str, Any] = {
     "cycles": 1200, "time_s": 1.2e-6, "bound_cycles": 1000, "bound_ratio": 1.2, "finite_ratio": 1.1,
+    "column_ratio": 1.15,
     "bound_by": "PE", "pe_utilization": 0.5, "dram_ratio": 1.0, "predicted_error": 0.001,
     "dram_bytes": 4000,
     "sbuf_peak_bytes": 2**20, "compile_s": 1.0, "rss_bytes": 1e8, "host_share": 0.0, "host_ops": [],

@@ -57,6 +57,14 @@ def test_weights_that_fit_or_come_first_are_no_matter() -> None:
         assert limits.sbuf_cycles == limits.cycles
 
 
+def test_an_element_takes_a_column_for_a_whole_cycle() -> None:
+    """Of 16 terms as long as of 128, of 130 as long as of 256."""
+    for inner, cycles in ((16, 1), (128, 1), (130, 2)):
+        limits = bound(chain(inner, 64, rows=4096), HW)
+        assert limits.array_cycles == 4096 * cycles
+        assert limits.column_cycles == max(limits.cycles, 4096 * cycles)
+
+
 def test_what_crosses_counts_in_the_machines_type() -> None:
     """INT64 is INT32 in DRAM, a boolean is a byte."""
     b = GraphBuilder("types")
