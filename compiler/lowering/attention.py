@@ -18,22 +18,28 @@ import math
 from dataclasses import dataclass, replace
 
 from compiler.graph.attrs import flag
-from compiler.graph.graph import Node
+from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
 from compiler.lowering.contract import Box, Term, contract
 from compiler.lowering.elementwise import Plan, plan
 from compiler.lowering.homes import home_for_reader
 from compiler.lowering.products import computed_term
 from compiler.lowering.softmax_nest import Nest
-from compiler.tiles.iterate import Mismatch, tiles
+from compiler.tiles.iterate import Mismatch, sliced, tiles
 from compiler.tiles.view import Factor, View, joined_dims
 from isa.activation.functions import ActivationFunction
 from isa.alu import AluOp
 from isa.dtypes import DType
 from isa.kernel import Ap, Buffer
+from isa.memory import DRAM
 
 BANKS_OF_SCORES = 2
 """Banks of PSUM that a block of scores may fill while it is read; longer rows go to SBUF."""
+
+
+STREAMED_BYTES = 16384
+"""Bytes a partition from which on a constant beside the scores (a mask) stays in DRAM, and each
+block of its rows is loaded for all heads when it is used."""
 
 
 def lower_attention(lo: Lowering, nest: Nest) -> None:
@@ -59,6 +65,8 @@ class _Attention:
         self.term = computed_term(lo, nest.scores, self.rank - 2)
         self.values = _values(lo, nest.values, self.keys)
         self.scale, self.plan = self._in_between()
+        self.far = [v for v in self.plan.tiles if v.buffer.memory is DRAM] if self.plan else []
+        self.loaded: dict[tuple[int, int], View] = {}  # of each, the block at hand
         out = nest.values.output
         self.columns = out.shape[-1]
         self.out = home_for_reader(lo, out) or lo.produce(out, Spec.of(out.shape, self.rank - 1))
@@ -75,21 +83,35 @@ class _Attention:
             if array is not None and array.size == 1 and float(array.reshape(-1)[0]) > 0:
                 number = float(array.reshape(-1)[0])
                 return (number if only.op == "mul" else 1.0 / number), None
+        for value in (v for node in nest.between for v in node.inputs):
+            self._leave_in_dram(value)
         spec = Spec.of(self.shape, self.rank - 2)
         return 1.0, plan(lo, list(nest.between), [nest.x], spec, nest.scores.output)
+
+    def _leave_in_dram(self, value: Value) -> None:
+        lo, array = self.lo, self.lo.graph.constants.get(value.id)
+        if array is None or value.id in lo.streamed or array.shape[-2:] != self.shape[-2:]:
+            return
+        size = math.prod(array.shape) * device_dtype(value.dtype).size_bytes
+        if size // min(self.rows, PARTITIONS) >= STREAMED_BYTES:
+            home = lo.constant_in_dram(value, device_dtype(value.dtype))
+            lo.streamed[value.id] = home.broadcast(self.shape)
 
     # --- loops -----------------------------------------------------------------------------------
 
     def emit(self) -> None:
-        """Batch by batch, as many heads as share partitions, block of rows by block of rows."""
+        """Batch by batch, as many heads as share partitions, block of rows by block of rows; the
+        heads inside of the blocks where what they share is loaded block by block."""
         lead = self.shape[:-2]
         together = self._together()
         heads = range(0, lead[-1], together) if lead else range(1)
+        blocks = range(0, self.rows, PARTITIONS)
+        order = (blocks, heads) if self.far else (heads, blocks)
         for outer in itertools.product(*(range(e) for e in lead[:-1])):
-            for head in heads:
+            for pair in itertools.product(*order):
+                first, head = pair if self.far else pair[::-1]
                 batch = [(*outer, head + i) if lead else () for i in range(together)]
-                for first in range(0, self.rows, PARTITIONS):
-                    self._block(batch, first, min(PARTITIONS, self.rows - first))
+                self._block(batch, first, min(PARTITIONS, self.rows - first))
 
     def _together(self) -> int:
         """Heads whose columns lie side by side on partitions."""
@@ -146,6 +168,10 @@ class _Attention:
                 return
             whole: Box = [*lead, (first, rows), box[-1]]
             target = _cut(line, [(0, e) for e in line.shape[:-1]] + [box[-1]])
+            if self.plan is not None and self.far:
+                here: Box = [*((0, 1) for _ in at), (0, rows), box[-1]]
+                self._beside(lead, first, rows).emit(lo, here, tile, lo.hw.pe_moving_max, target)
+                return
             if self.plan is not None:
                 self.plan.emit(lo, whole, tile, lo.hw.pe_moving_max, target)
                 return
@@ -155,6 +181,25 @@ class _Attention:
         shape = (*(1 for _ in at), rows, self.keys)
         contract(lo, shape, rank - 2, PARTITIONS, [term], keep)
         return pieces if line is None else [_Piece(line, 0)]
+
+    def _beside(self, lead: Box, first: int, rows: int) -> Plan:
+        """The plan of a head's block of rows alone, what lies in DRAM loaded for it."""
+        assert self.plan is not None, "something is between the products"
+        box: Box = [*lead, (first, rows), (0, self.keys)]
+        outs = {i: _cut(v, box) for i, v in self.plan.outs.items()}
+        like = next(iter(outs.values()))
+        tiles = []
+        for i, whole in enumerate(self.plan.tiles):
+            part = sliced(whole, box)
+            if part.buffer.memory is DRAM:
+                key = (i, part.offset)
+                if key not in self.loaded:
+                    self.loaded = {k: v for k, v in self.loaded.items() if k[0] != i}
+                    self.loaded[key] = self.lo.staged(part, like)
+                part = self.loaded[key]
+            tiles.append(part)
+        columns = [sliced(v, box) for v in self.plan.columns]
+        return replace(self.plan, tiles=tiles, columns=columns, outs=outs, shape=like.shape)
 
     def _line(self, rows: int) -> View:
         """Scores of a block of rows in SBUF."""

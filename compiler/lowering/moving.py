@@ -145,27 +145,25 @@ class Moving(Loading):
         dim = made[0] if made else 0
         block = next((f.extent for f in like.factors[dim] if f.part), 1)
         spec = Spec(dim, min(block, array.shape[dim]))
-        dtype = like.dtype
-        size = math.prod(array.shape) * dtype.size_bytes
-        home = self.kernel.dram(value.name, size, BufferKind.CONSTANT, dtype, array.shape)
-        stored = np.ascontiguousarray(array.astype(dtype.numpy))
-        self.constant_data[home.id] = stored.reshape(-1).view(np.uint8)
-        view = self.allocate(array.shape, dtype, spec, value.name)
-        self.dma(view, dense(home, dtype, array.shape))
+        view = self.allocate(array.shape, like.dtype, spec, value.name)
+        self.dma(view, self.constant_in_dram(value, like.dtype))
         return view
 
     def load_constant(self, value: Value, spec: Spec) -> None:
         """A constant as a tensor in SBUF, like any other value."""
-        array = self.graph.constants[value.id]
         dtype = device_dtype(value.dtype)
-        stored = np.ascontiguousarray(array.astype(dtype.numpy))
+        view = self.allocate(value.shape, dtype, spec, value.name)
+        self.dma(view, self.constant_in_dram(value, dtype))
+        self.views[value.id] = view
+
+    def constant_in_dram(self, value: Value, dtype: DType) -> View:
+        """A constant as a dense tensor in DRAM."""
+        stored = np.ascontiguousarray(self.graph.constants[value.id].astype(dtype.numpy))
         home = self.kernel.dram(
-            value.name, max(1, stored.nbytes), BufferKind.CONSTANT, dtype, array.shape
+            value.name, max(1, stored.nbytes), BufferKind.CONSTANT, dtype, value.shape
         )
         self.constant_data[home.id] = stored.reshape(-1).view(np.uint8)
-        view = self.allocate(array.shape, dtype, spec, value.name)
-        self.dma(view, dense(home, dtype, array.shape))
-        self.views[value.id] = view
+        return dense(home, dtype, value.shape)
 
     def dma(self, dst: View, src: View) -> None:
         """dst := src by DMA; one of them is in DRAM."""
