@@ -23,8 +23,8 @@ from compiler.graph_passes.stripe import stripe
 ROWS = (2, 3, 4, 6, 8, 12, 16)
 """Strips of rows of one image, the first that fit."""
 
-MOST_NODES = 12
-"""Times the nodes of the graph, beyond which its spans are not the kind that halving makes fit."""
+MOST_CUTS = 40
+"""Cuts after which the spans are not of the kind that halving makes fit."""
 
 
 def cut_as_needed(
@@ -37,8 +37,8 @@ def cut_as_needed(
     if not any(images_of(graph, i, i) > 1 for i in range(len(graph.nodes))):
         return None
     before: int | None = None
-    by_image, most = False, MOST_NODES * len(graph.nodes)
-    while len(graph.nodes) <= most:
+    by_image = False
+    for _ in range(MOST_CUTS):
         region = find_region(graph, budget_bytes, bytes_for(graph), before)
         if region is None:
             return graph if by_image else None
