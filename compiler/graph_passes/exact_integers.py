@@ -47,7 +47,7 @@ def exact_integers(graph: Graph) -> Graph:
     if not any(is_whole(v) for n in graph.nodes for v in (*n.inputs, *n.outputs)):
         return graph
     ranges = integer_ranges(graph)
-    wanted = {n.output.id for n in graph.nodes if rounds(n, ranges) and _splits(n, graph)}
+    wanted = {n.output.id for n in graph.nodes if rounds(n, ranges) and splits(n, graph)}
     return _Exact(graph, wanted, ranges).run() if wanted else graph
 
 
@@ -109,8 +109,8 @@ def _fill(node: Node) -> int:
     return int(value) if node.attrs["mode"] == "constant" else 0
 
 
-def _splits(node: Node, graph: Graph) -> bool:
-    """Whether this pass has a way for the node."""
+def splits(node: Node, graph: Graph) -> bool:
+    """Whether this pass has a way for the node: afterwards it is exact as it stands."""
     if node.op in ("reduce", "cumsum"):
         largest = node.op == "reduce" and node.attrs["kind"] in ("max", "min")
         summed = node.op == "cumsum" or node.attrs["kind"] == "sum"

@@ -13,11 +13,10 @@ proved stays an integer product, which the machine has no mapping for.
 
 from __future__ import annotations
 
-import numpy as np
-
 from compiler.graph.evaluate import apply
 from compiler.graph.graph import BF16, FP32, Array, DType, Graph, Node, Value, is_integer
 from compiler.graph_passes.narrow_integers import Range, integer_ranges
+from compiler.graph_passes.product_bounds import largest_of, product_bound
 from compiler.graph_passes.rebuild import Rebuilder
 
 EXACT = 2**24  # whole numbers up to this are exact in FP32
@@ -46,42 +45,15 @@ def _exact_type(node: Node, known: list[Array | None], ranges: dict[int, Range])
     largest = []
     for value, array in zip(node.inputs, known, strict=True):
         if array is not None:
-            largest.append(int(np.abs(array.astype(np.int64)).max(initial=0)))
+            largest.append(largest_of(array))
         elif value.id in ranges:
             low, high = ranges[value.id]
             largest.append(max(-low, high, 0))
         else:
             return None
-    sums = [_largest_sum(node, i, a) for i, a in enumerate(known) if a is not None]
-    bounds = [s * largest[1 - i] for i, s in _of_constants(known, sums)]
-    bounds.append(_depth(node) * largest[0] * largest[1])
-    if min(bounds) > EXACT:
+    if product_bound(node, known, largest) > EXACT:
         return None
     return BF16 if max(largest) <= EXACT_BF16 else FP32
-
-
-def _of_constants(known: list[Array | None], sums: list[int]) -> list[tuple[int, int]]:
-    places = [i for i, array in enumerate(known) if array is not None]
-    return list(zip(places, sums, strict=True))
-
-
-def _largest_sum(node: Node, i: int, array: Array) -> int:
-    """The largest sum of absolute values that one result takes of a constant operand."""
-    magnitudes = np.abs(array.astype(np.int64))
-    if node.op == "conv":
-        if i == 0:
-            return _depth(node) * int(magnitudes.max(initial=0))
-        return int(magnitudes.reshape(array.shape[0], -1).sum(1).max(initial=0))
-    swapped = bool(node.attrs["transpose_b" if i else "transpose_a"])
-    axis = (-2 if i else -1) if not swapped else (-1 if i else -2)
-    return int(magnitudes.sum(axis).max(initial=0))
-
-
-def _depth(node: Node) -> int:
-    """How many products one result adds up."""
-    if node.op == "conv":
-        return int(np.prod(node.inputs[1].shape[1:], dtype=np.int64))
-    return node.inputs[0].shape[-2 if node.attrs["transpose_a"] else -1]
 
 
 def _constant(value: Value, graph: Graph, makers: dict[int, Node]) -> Array | None:

@@ -10,12 +10,26 @@ stays INT64, exactly as the model has it.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from compiler.graph.graph import BOOL, INT32, INT64, Graph, Node, Value, is_integer
+from compiler.graph.graph import (
+    BF16,
+    BOOL,
+    FP16,
+    FP32,
+    INT32,
+    INT64,
+    Array,
+    Graph,
+    Node,
+    Value,
+    is_integer,
+)  # fmt: skip
+from compiler.graph_passes.product_bounds import largest_of, product_bound
 from compiler.graph_passes.rebuild import Rebuilder
 
 Range: TypeAlias = tuple[int, int]  # least and greatest, both possible
@@ -45,13 +59,63 @@ def integer_ranges(graph: Graph) -> dict[int, Range]:
     for value in graph.values():
         if value.id not in ranges and (value.dtype == BOOL or _is_small(value)):
             ranges[value.id] = (0, 1) if value.dtype == BOOL else _of_dtype(value)
+    wholes: dict[int, Range] = {}
     for node in graph.nodes:
-        found = range_of(node, ranges)
+        found = range_of(node, ranges) or _of_whole_floats(node, graph, ranges, wholes)
         if found is not None and is_integer(node.output.dtype):  # what passes its type wraps
             ranges[node.output.id] = found if fits(found, node.output) else _of_dtype(node.output)
         if node.op == "topk":
             ranges[node.outputs[1].id] = 0, _extent(node) - 1
     return ranges
+
+
+_EXACT = {FP32: 2**24, FP16: 2**11, BF16: 2**8}
+"""Whole numbers up to this are exact in a floating-point type."""
+
+
+def _of_whole_floats(
+    node: Node, graph: Graph, ranges: dict[int, Range], wholes: dict[int, Range]
+) -> Range | None:
+    """The range of what is cast to integers, or of a product of integers.
+
+    `wholes` are the floating-point values that hold whole numbers, and those exactly: integers
+    that are cast, moved, and multiplied as `integer_products.py` does. Extended on the way.
+    """
+    out, known = node.output, ChainMap(wholes, ranges)
+    found: Range | None = None
+    if node.op in ("conv", "matmul"):
+        found = _of_product(node, graph, known)
+    elif node.op == "cast":
+        found = known.get(node.inputs[0].id)
+    elif node.op in (*_MOVES, "concat", "pad") and node.op != "gather":
+        found = range_of(node, known)
+    if found is None or is_integer(out.dtype):
+        return found
+    if max(-found[0], found[1]) <= _EXACT.get(out.dtype, 0):
+        wholes[out.id] = found
+    return None
+
+
+def _of_product(node: Node, graph: Graph, ranges: Mapping[int, Range]) -> Range | None:
+    if not any(v.id in ranges for v in node.inputs):
+        return None
+    known, largest = [], []
+    for value in node.inputs:
+        array = graph.constants.get(value.id)
+        if array is not None and not is_integer(value.dtype) and not _is_whole(array):
+            return None
+        if array is None and value.id not in ranges:
+            return None
+        known.append(array)
+        low, high = ranges.get(value.id, (0, 0))
+        largest.append(max(-low, high) if array is None else largest_of(array))
+    bound = product_bound(node, known, largest)
+    return -bound, bound
+
+
+def _is_whole(array: Array) -> bool:
+    wide = array.astype(np.float32)
+    return bool((wide == np.rint(wide)).all() and np.abs(wide).max(initial=0) <= 2**24)
 
 
 def _is_small(value: Value) -> bool:

@@ -87,7 +87,8 @@ def _through(view: View, chain: list[Node]) -> View | None:
 
 
 def _loads_so(value: Value, chain: list[Node], spec: Spec) -> bool:
-    """Whether what the chain makes of a tensor in DRAM is cut in whole blocks and a rest."""
+    """Whether what the chain makes of a tensor in DRAM is cut in whole blocks and a rest, and the
+    former into blocks."""
     somewhere = Buffer(-1, Memory.DRAM, 1, 0, value.name)
     view = _through(dense(somewhere, device_dtype(value.dtype), value.shape or (1,)), chain)
     if view is None:
@@ -96,8 +97,15 @@ def _loads_so(value: Value, chain: list[Node], spec: Spec) -> bool:
         return True
     extent = view.shape[spec.dim]
     whole = extent - extent % spec.block
-    cuts = ((0, whole), (whole, extent - whole)) if 0 < whole < extent else ()
-    return all(view.slice(spec.dim, *cut) is not None for cut in cuts)
+    for first, size in ((0, whole), (whole, extent - whole)):
+        part = view.slice(spec.dim, first, size) if size else view
+        if part is None:
+            return False
+        blocks = (size // spec.block, spec.block) if size == whole else (1, size)
+        cut = (*part.shape[: spec.dim], *blocks, *part.shape[spec.dim + 1 :])
+        if size and part.reshape(cut) is None:
+            return False
+    return True
 
 
 def load_input(

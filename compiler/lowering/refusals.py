@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from compiler.errors import UnsupportedError
 from compiler.graph.graph import Graph, Node, Value, is_float
-from compiler.graph_passes.exact_integers import rounds
+from compiler.graph_passes.exact_integers import rounds, splits
 from compiler.graph_passes.narrow_integers import integer_ranges
 from compiler.lowering.context import has_device_dtype
 from compiler.lowering.groups import ANCHORS, MOVES, is_elementwise
@@ -127,6 +127,6 @@ def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) ->
         return "it has groups, and its weights are computed at run time"
     if node.op in DIVISIONS and not (node.op == "div" and is_float(node.output.dtype)):
         return division_refusal(node, max(_largest(v, ranges) for v in node.inputs))
-    if rounds(node, ranges):
+    if not splits(node, graph) and rounds(node, ranges):
         return "it computes with 32-bit integers that may pass 2**24, which FP32 would round"
     return _wide_refusal(node, ranges)

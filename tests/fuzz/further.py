@@ -88,14 +88,23 @@ def qlinear_add(d: Draft, op: str) -> None:
     operands = []
     for value in (a, b):
         operands += [value, scales(d), d.fresh(a.dtype, (), 0, 9)]
-    d.add(op, [*operands, scales(d, times=2), d.fresh(a.dtype, (), 0, 9)], domain="com.microsoft")
+    operands += [scales(d, times=2), d.fresh(a.dtype, (), 0, 9)]
+    _fixed(d, operands[1:3] + operands[4:])
+    d.add(op, operands, domain="com.microsoft")
 
 
 @draws("QLinearGlobalAveragePool")
 def qlinear_pool(d: Draft, op: str) -> None:
     a = d.pick(("uint8", "int8"), rank=(4, 4))
     pairs = [v for _ in range(2) for v in (scales(d), d.fresh(a.dtype, (), 0, 9))]
+    _fixed(d, pairs)
     d.add(op, [a, *pairs], domain="com.microsoft", channels_last=0)
+
+
+def _fixed(d: Draft, parameters: list[Value]) -> None:
+    """Scales and zero points are constants in most models."""
+    for value in parameters if d.chance(0.8) else ():
+        value.constant = True
 
 
 @draws("Upsample")

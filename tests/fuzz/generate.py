@@ -26,6 +26,7 @@ UNSPECIAL = frozenset(
         "AveragePool", "MaxPool", "GlobalMaxPool", "Loop", "Scan", "GatherND", "GatherElements",
         "InstanceNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization",
         "MeanVarianceNormalization", "LpNormalization", "BatchNormalization",
+        "Swish", "Mish", "HardSwish", "Gelu",
         "Gather", "OneHot", "Mod", "Pow", "Cast", "CastLike", "Round", "PRelu",
     )
 )  # fmt: skip
@@ -39,7 +40,8 @@ UNSIZED = frozenset(
         "Upsample", "QLinearGlobalAveragePool", "Attention", "GridSample", "RotaryEmbedding",
         "LRN", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "Det",
         "LayerNormalization", "RMSNormalization", "MeanVarianceNormalization", "Hardmax",
-        "Scan", "DynamicQuantizeLinear", "SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss",
+        "Scan", "DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul",
+        "SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss",
     )
 )  # fmt: skip
 """What has no meaning, or ends onnxruntime's process, where an extent is zero."""

@@ -222,3 +222,13 @@ def test_a_gather_of_many_from_a_large_table(target: str) -> None:
         d.add("GatherElements", [given(d, "float32", (33, 130)), indices], exact=True, axis=1)
 
     passes(16, draw, target)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_input_turned_into_one_line_of_many_blocks(target: str) -> None:
+    def draw(d: Draft) -> None:
+        lengths = d.constant(d.rng.integers(1, 8, 130))
+        x = given(d, "float32", (7, 130))
+        d.add("ReverseSequence", [x, lengths], exact=True, batch_axis=1, time_axis=0)
+
+    passes(18, draw, target)

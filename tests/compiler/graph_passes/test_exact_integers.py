@@ -111,3 +111,20 @@ def test_what_is_proved_small_stays() -> None:
     b.output(b.emit("reduce", b.emit("select", easy, x, y), kind="max", axes=(1,)), "y")
     ops = {n.op for n in simplify(b.finish()).nodes}
     assert not ops & {"and", "shr", "shl"}
+
+
+def test_a_bias_on_a_proved_product_stays_one_addition() -> None:
+    """A quantised layer: eight bits times eight bits, and a bias of 32."""
+    b = GraphBuilder("g")
+    x = b.emit("cast", b.input("x", (1, 8, 6, 6), np.dtype(np.uint8)), to=INT32)
+    w = b.constant(RANDOM.integers(-127, 128, (4, 8, 3, 3)).astype(np.int32))
+    product = b.emit(
+        "conv", x, w, strides=(1, 1), pads=((1, 1), (1, 1)), dilations=(1, 1), groups=1
+    )
+    bias = b.constant(RANDOM.integers(-(10**5), 10**5, (1, 4, 1, 1)).astype(np.int32))
+    b.output(b.emit("add", product, bias), "y")
+    graph = b.finish()
+    made = simplify(graph)
+    assert sorted(n.op for n in made.nodes) == ["add", "cast", "cast", "conv"]
+    feeds = {"x": RANDOM.integers(0, 256, (1, 8, 6, 6)).astype(np.uint8)}
+    np.testing.assert_array_equal(evaluate(made, feeds)["y"], evaluate(graph, feeds)["y"])
