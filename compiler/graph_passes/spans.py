@@ -172,15 +172,18 @@ def _widened_products(
     return Region(first, last, dims)
 
 
-def _across(graph: Graph, bytes_of: Bytes, but: set[int]) -> list[int]:
-    """Bytes of the values made in front of each node and read from it on, all `but` those."""
+def _across(graph: Graph, bytes_of: Bytes, outside: set[int]) -> list[int]:
+    """Bytes of the values made in front of each node and read from it on; of those `outside` if
+    they are read in front, too, where they are whole."""
     made = {v.id: (i + 1, v) for i, node in enumerate(graph.nodes) for v in node.outputs}
     made |= {v.id: (0, v) for v in graph.inputs}
     read = {v.id: i for i, node in enumerate(graph.nodes) for v in node.inputs}
     read |= {v.id: len(graph.nodes) for v in graph.outputs}
+    for i, node in reversed(list(enumerate(graph.nodes))):
+        made |= {v.id: (i + 1, v) for v in node.inputs if v.id in outside}
     change = [0] * (len(graph.nodes) + 2)
     for i, (first, value) in made.items():
-        if i in read and i not in but:
+        if i in read:
             change[first] += bytes_of(value)
             change[read[i] + 1] -= bytes_of(value)
     return list(accumulate(change))

@@ -41,7 +41,7 @@ def store_finished(lo: Lowering, members: Group) -> None:
     """Parts of a graph output go to DRAM as soon as they are made."""
     for node in members.nodes:
         for v in node.outputs:
-            place = lo.parts.get(v.id)
+            place = lo.parts.get(v.id) if v.id not in lo.outside else None
             if place is not None and place[0].id in lo.outside and v.id in lo.views:
                 store_part(lo, v, *place)
                 lo.joined.add(v.id)
@@ -225,14 +225,24 @@ STORED_BYTES = 16384
 def store_in_pieces(
     lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, list[Node]], free: frozenset[str]
 ) -> None:
-    """Large outputs that a matmul ends in go to DRAM as they are made, never whole on chip."""
+    """Large outputs, or parts of them, that a matmul ends in go to DRAM as they are made, never
+    whole on chip."""
     for members in group(lo.graph):
         results = members.outputs(lo.graph) if members.anchor.op == "matmul" else []
-        if members.nest is not None or len(results) != 1 or results[0] not in lo.graph.outputs:
+        if members.nest is not None or len(results) != 1:
             continue
         v = results[0]
         rows = Spec.of(v.shape, len(v.shape) - 2)
         size = math.prod(v.shape) * device_dtype(v.dtype).size_bytes
-        if v.name in free or readers.get(v.id) or size < STORED_BYTES * rows.block:
+        if v.name in free or size < STORED_BYTES * rows.block:
             continue
-        lo.outside[v.id] = dense(outputs[v.name], device_dtype(v.dtype), v.shape)
+        place = lo.parts.get(v.id)
+        if v in lo.graph.outputs:
+            if not readers.get(v.id):
+                lo.outside[v.id] = dense(outputs[v.name], device_dtype(v.dtype), v.shape)
+        elif place is not None and place[0].id in lo.outside and len(readers[v.id]) == 1:
+            whole, axis, at = place
+            home = lo.outside[whole.id].slice(axis, at, v.shape[axis])
+            assert home is not None, "a dense tensor can be cut anywhere"
+            lo.outside[v.id] = home
+            lo.joined.add(v.id)

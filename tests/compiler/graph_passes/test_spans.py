@@ -67,3 +67,29 @@ def test_strips_load_their_own_images_and_mean_the_same_on_the_device() -> None:
     assert [n.op for n in cut.nodes[:5]].count("slice") == 1, "images are cut behind the movements"
     assert error_on_device(cut, x, auto_cast="none") < 1e-5
     assert error_on_device(cut, x) < 0.05
+
+
+def perceptron(images: int, rows: int, width: int) -> Graph:
+    """An input that is normalised, and added again: read twice. The output is as large."""
+    rng = np.random.default_rng(0)
+    b = GraphBuilder("perceptron")
+    up = b.constant(rng.standard_normal((width, 4 * width)).astype(np.float32) / 16)
+    down = b.constant(rng.standard_normal((4 * width, width)).astype(np.float32) / 32)
+    x = b.input("x", (images, rows, width), FP32)
+    mean = b.emit("reduce", x, kind="mean", axes=(2,), keepdims=True)
+    hidden = b.emit("gelu", b.emit("matmul", b.emit("sub", x, mean), up))
+    b.output(b.emit("add", b.emit("matmul", hidden, down), x), "y")
+    return b.finish()
+
+
+def test_an_input_that_is_read_twice_is_read_by_strips_alone() -> None:
+    graph = perceptron(4, 256, 512)
+    budget = 4 * 256 * 512 * 3
+    region = find_region(graph, budget, value_bytes)
+    assert region is not None
+    assert (region.first, region.last) == (0, len(graph.nodes) - 1)
+    cut = stripe_everywhere(graph, budget, lambda _: value_bytes, 2)
+    assert cut is not None
+    x = {"x": np.random.default_rng(1).standard_normal((4, 256, 512)).astype(np.float32)}
+    assert {n.op for n in cut.consumers()[cut.inputs[0].id]} == {"slice"}
+    assert error_on_device(cut, x) < 1e-5
