@@ -56,13 +56,17 @@ def probe(
     shapes: Mapping[str, Sequence[int]],
     forced: Mapping[str, str],
     batch: int | None = None,
+    earlier: Mapping[str, onnx.TypeProto] | None = None,
 ) -> Probed:
     """Walk a model; `forced` are the calls that go to the host whatever they are, with reasons.
 
+    Args:
+        earlier: types that a walk with less on the host has found: unrolling a loop tells more than
+            ONNX's shape inference.
     Raises:
         SystolaError: what is wrong with the model, beside what a host can do for it.
     """
-    return _Probe(model, forced).probed(dict(shapes), batch)
+    return _Probe(model, forced, earlier or {}).probed(dict(shapes), batch)
 
 
 @dataclass
@@ -73,9 +77,11 @@ class _Found:
 
 
 class _Probe(Importer):
-    def __init__(self, model: Model, forced: Mapping[str, str]) -> None:
+    def __init__(
+        self, model: Model, forced: Mapping[str, str], earlier: Mapping[str, onnx.TypeProto]
+    ) -> None:
         super().__init__(model)
-        self.forced, self.found = forced, _Found()
+        self.forced, self.earlier, self.found = forced, earlier, _Found()
 
     def probed(self, shapes: dict[str, Sequence[int]], batch: int | None) -> Probed:
         graph, scope = self.model.proto.graph, Scope()
@@ -199,8 +205,9 @@ class _Probe(Importer):
         made: dict[str, Value | None] = {}
         for name in call.writes:
             kind = found.get(name)
-            if isinstance(static(kind), str) and isinstance(static(declared.get(name)), Static):
-                kind = declared[name]
+            for known in (declared.get(name), self.earlier.get(name)):
+                if isinstance(static(kind), str) and isinstance(static(known), Static):
+                    kind = known
             self.found.types[name] = kind or onnx.TypeProto()
             tensor = static(kind)
             made[name] = (

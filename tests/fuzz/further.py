@@ -81,6 +81,42 @@ def swiglu(d: Draft, op: str) -> None:
     d.add(op, [a, d.fresh("float32", a.shape)])
 
 
+@draws("CausalConvWithState")
+def causal_convolution(d: Draft, op: str) -> None:
+    batch, channels, length, k = (d.integer(1, n) for n in (2, 5, 9, 4))
+    operands: list[Value | None] = [d.fresh("float32", (batch, channels, length))]
+    operands.append(d.fresh("float32", (channels, 1, k), -1, 1))
+    operands.append(d.fresh("float32", (channels,)) if d.chance(0.5) else None)
+    if d.chance(0.5) and k > 1:
+        operands.append(d.fresh("float32", (batch, channels, k - 1)))
+    d.add(op, operands, 2 if k > 1 else 1, activation=d.one_of(("none", "silu")))
+
+
+@draws("LinearAttention")
+def linear_attention(d: Draft, op: str) -> None:
+    batch, steps, heads, groups, keys, wide = (d.integer(1, n) for n in (2, 5, 3, 2, 4, 4))
+    rule = d.one_of(("linear", "gated", "delta", "gated_delta"))
+    q = d.fresh("float32", (batch, steps, heads * groups * keys), -1, 1)
+    k = d.fresh("float32", (batch, steps, heads * keys), -0.5, 0.5)
+    v = d.fresh("float32", (batch, steps, heads * wide))
+    operands: list[Value | None] = [q, k, v]
+    state = d.fresh("float32", (batch, heads, keys, wide)) if d.chance(0.5) else None
+    decay = d.fresh("float32", (batch, steps, heads), -1, 0) if "gated" in rule else None
+    beta = d.fresh("float32", (batch, steps, heads), 0, 1) if "delta" in rule else None
+    operands += [state, decay, beta]
+    while operands[-1] is None:
+        operands.pop()
+    given = {"q_num_heads": heads * groups, "kv_num_heads": heads, "update_rule": rule}
+    d.add(op, operands, 2, scale=float(d.rng.uniform(0.2, 1)), **given)
+
+
+@draws("OptionalHasElement")
+def has_element(d: Draft, op: str) -> None:
+    if d.opset < 18:
+        raise Unsuitable
+    d.add(op, [d.pick()])
+
+
 @draws("QLinearAdd")
 def qlinear_add(d: Draft, op: str) -> None:
     a = d.pick(("uint8", "int8"))

@@ -110,3 +110,19 @@ def test_large_constants_and_conversions_of_integers(target: str) -> None:
         d.add("Less", [large, exactly(d, [2**24 + 1, 2**24, 2**24, 2**31 - 2], "int32")])
 
     passes(12, draw, target, "wide", "float32")
+
+
+def test_what_either_engine_of_the_host_lacks() -> None:
+    """onnxruntime has no top of uint32, onnx's reference evaluator no contributors' sum."""
+
+    def draw(d: Draft) -> None:
+        d.add("TopK", [given(d, "uint32", (5,)), d.constant([2])], 2, exact=True)
+        quantised = [given(d, "uint8", (6,), 0, 99), d.fresh("float32", (), 0.1, 1)]
+        quantised.append(d.fresh("uint8", (), 0, 9))
+        third = [d.fresh("float32", (), 0.1, 1), d.fresh("uint8", (), 0, 9)]
+        for value in (quantised[1], third[1]):
+            value.constant = False
+        d.add("QLinearAdd", [*quantised, *quantised, *third], domain="com.microsoft")
+        d.add("Relu", [given(d, "float32", (5,))])
+
+    passes(14, draw, "inf1", "wide", "float32")
