@@ -131,7 +131,7 @@ class Drafts:
             blind = {"tensorize", "plan-memory"} & self.options.without
             graph = self._shifted
             if folded and not blind:
-                graph = fold_pooled(fold_rows(graph))
+                graph = fold_pooled(fold_shuffles(fold_rows(graph)))
             if graph is self._shifted and folded:
                 self._bases[folded] = self._base(False)
             else:

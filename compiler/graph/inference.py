@@ -222,7 +222,7 @@ def conv(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
             strict=True,
         )
     )
-    rows = spatial[0] + (blocks_out - 1) * shared_out
+    rows = spatial[0] + attrs["lead"] + (blocks_out - 1) * shared_out
     need(
         blocks_out >= 1 and rows % blocks_out == 0,
         "SYS-F114",

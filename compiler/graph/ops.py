@@ -152,9 +152,10 @@ _OTHER = (
         "y[n, o, s] = sum over c, k of x[n, g(o)*C/groups + c, s*stride + k*dilation - pad_lo] * "
         "w[o, c, k]; x [N, C, *S], outside zero or `fill` (one number a channel); "
         "w [O, C/groups, *K]; pads ((lo, hi), ...); folds (i, o): x holds i, y holds o blocks of "
-        "rows side by side as channels, each beginning with the last `shared` of the one in front",
+        "rows side by side as channels, each beginning with the last `shared` of the one in front, "
+        "the first with `lead` times its own first row",
         infer.conv,
-        (*_SPATIAL, ("folds", (1, 1)), ("shared", (0, 0)), ("fill", ())),
+        (*_SPATIAL, ("folds", (1, 1)), ("shared", (0, 0)), ("lead", 0), ("fill", ())),
     ),
     CoreOp(
         "conv_transpose",

@@ -111,7 +111,7 @@ class _Flows:
             for v in moving:
                 self._join(v, node.output)
             return
-        for v in (*moving, *node.outputs):
+        for v in moving if self._unfolds(node) else (*moving, *node.outputs):
             self.stuck.add(self.flow(v))
 
     def _join(self, a: Value, b: Value) -> None:
@@ -130,6 +130,16 @@ class _Flows:
         if node.op == "conv":
             return integer(node, "groups") == 1 and not _special(node)
         return False
+
+    def product(self, node: Node) -> bool:
+        """Whether a node makes its channels of others by weights."""
+        return self._reads_anyhow(node) or self._unfolds(node)
+
+    def _unfolds(self, node: Node) -> bool:
+        """A convolution out of blocks of rows: it writes its channels anywhere."""
+        folds = node.attrs.get("folds") if node.op == "conv" else None
+        weights = self.graph.is_constant(node.inputs[1]) if folds else False
+        return weights and folds[1] == 1 and not node.attrs.get("fill")  # type: ignore[index]
 
     def _follows(self, node: Node, moving: list[Value]) -> bool:
         """Whether channel c of the result is made of channel c of the operands."""
@@ -290,7 +300,7 @@ class _Placed(Rebuilder):
         """A node whose result lies so, or that makes a piece of its channels."""
         graph, attrs, weights = self.graph, dict(node.attrs), list(operands)
         source = self.flows.place_of(node.inputs[0])
-        product = self.flows._reads_anyhow(node)
+        product = self.flows.product(node)
         for i, v in enumerate(node.inputs):
             array = graph.constants.get(v.id)
             if array is None:
@@ -306,9 +316,8 @@ class _Placed(Rebuilder):
                     made = self._outer(made, axis, place, piece)
             if made is not array:
                 weights[i] = self.b.constant(made, v.dtype, v.name)
-        extent = node.output.shape[1] if place is None else place.extent
-        if node.op == "conv" and not product:
-            attrs["groups"] = extent
+        if node.op == "conv" and not product and place is not None:
+            attrs["groups"] = place.extent
         return self.b.emit_all(node.op, weights, attrs, [v.dtype for v in node.outputs])[0]
 
     @staticmethod

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.graph.attrs import integers, pairs
+from compiler.graph.attrs import integer, integers, pairs
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import Lowering, Spec, device_dtype
 from compiler.lowering.contract import Epilogue, Term, contract
@@ -36,6 +36,16 @@ def shared_rows(node: Node) -> tuple[int, int]:
     return shared_in, shared_out
 
 
+def rows_read(node: Node, block: int, first: int, count: int) -> list[tuple[int, int, int]]:
+    """Rows [first, first + count) of a block of the output: (place among them, row, rows) of runs
+    of rows of the whole. In front of the first are `lead` that repeat it."""
+    apart = node.output.shape[2] - shared_rows(node)[1]
+    row = block * apart + first - integer(node, "lead")
+    ahead = min(count, max(0, -row))
+    runs = [(i, 0, 1) for i in range(ahead)]
+    return [*runs, (ahead, row + ahead, count - ahead)] if count > ahead else runs
+
+
 def into_blocks(
     lo: Lowering,
     node: Node,
@@ -48,7 +58,7 @@ def into_blocks(
     `need` is called with each range of rows before it is read.
     """
     _, channels, rows, width = node.output.shape
-    blocks, apart = folds(node)[1], rows - shared_rows(node)[1]
+    blocks = folds(node)[1]
     each = channels // blocks
     for box in boxes((rows, width), lo.hw.pe_moving_max):
         (r, height), (c, columns) = box
@@ -56,16 +66,18 @@ def into_blocks(
         buffer = lo.kernel.psum(channels, "product")
         where = [(0, 1), (0, channels), *box]
         for block in range(blocks):
-            if need is not None:
-                need(block * apart + r, block * apart + r + height)
-            target = Ap(buffer, block * each, each, 0, DType.FP32, ((1, n),))
-            for i, term in enumerate(terms):
-                part = term.moving.slice(2, block * apart + r, height)
-                part = part.slice(3, c, columns) if part is not None else None
-                assert part is not None, "rows and columns of a moving view are free"
-                stationary = _run(term.stationary, (1,))
-                last = i == len(terms) - 1
-                lo.kernel.matmul(target, stationary, _run(part, (0, 2, 3)), start=i == 0, stop=last)
+            for at, row, count in rows_read(node, block, r, height):
+                if need is not None:
+                    need(row, row + count)
+                size = ((1, count * columns),)
+                target = Ap(buffer, block * each, each, 4 * at * columns, DType.FP32, size)
+                for i, term in enumerate(terms):
+                    part = term.moving.slice(2, row, count)
+                    part = part.slice(3, c, columns) if part is not None else None
+                    assert part is not None, "rows and columns of a moving view are free"
+                    side, seen = _run(term.stationary, (1,)), _run(part, (0, 2, 3))
+                    last = i == len(terms) - 1
+                    lo.kernel.matmul(target, side, seen, start=i == 0, stop=last)
         lo.load.pe += blocks * len(terms) * n / lo.hw.pe_clock_hz
         behind(dense_tile(buffer, DType.FP32, where), where)
 
@@ -159,5 +171,5 @@ def rows_in_all(node: Node) -> tuple[int, ...]:
     """The spatial extents of the output, with the rows of all blocks."""
     shape = node.output.shape
     blocks, blocks_out = folds(node)
-    twice = (blocks_out - 1) * shared_rows(node)[1]
+    twice = (blocks_out - 1) * shared_rows(node)[1] + integer(node, "lead")
     return (shape[2] * blocks_out - twice if blocks == 1 else shape[2], *shape[3:])

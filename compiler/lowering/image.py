@@ -173,6 +173,7 @@ def _cheapest_block(node: Node, hw: Hardware) -> tuple[Block | None, float]:
     for rows in (*range(sh, kh, sh), -(-kh // sh) * sh):
         for columns in (*range(sw, kw, sw), kw):
             height = blocks * node.output.shape[2] - (blocks - 1) * integers(node, "shared")[1]
+            height -= integer(node, "lead")
             out = (height, node.output.shape[3])
             block = Block(rows, columns, (sh, sw), (kh, kw), out, c)
             if rows * columns == 1 or block.partitions > PARTITIONS:

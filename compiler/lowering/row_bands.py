@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compiler.graph.attrs import integers, pairs
+from compiler.graph.attrs import integer, integers, pairs
 from compiler.graph.graph import Node
 from compiler.lowering.context import PARTITIONS, device_dtype
 from isa.hardware import Hardware
@@ -103,6 +103,7 @@ def _candidates(node: Node) -> Iterator[Bands]:
     (sh, sw), (vertical, horizontal) = integers(node, "strides"), pairs(node, "pads")
     blocks = integers(node, "folds")[1]
     height = blocks * node.output.shape[2] - (blocks - 1) * integers(node, "shared")[1]
+    height -= integer(node, "lead")
     out = (height, node.output.shape[3])
     for grain in (32, 64, PARTITIONS):
         columns = min(kw, PARTITIONS // grain)

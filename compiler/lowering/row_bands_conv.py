@@ -9,7 +9,7 @@ import numpy as np
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import Lowering, Spec, device_dtype
 from compiler.lowering.depthwise import boxes, dense_tile
-from compiler.lowering.folded import folds, shared_rows
+from compiler.lowering.folded import folds, rows_read
 from compiler.lowering.image import Source
 from compiler.lowering.image_load import part_of, step_of
 from compiler.lowering.row_bands import PIECE, Bands
@@ -26,34 +26,39 @@ def convolve_bands(
     weights = _Weights(lo, node, bands)
     images = [_Image(lo, node, source, bands, n) for n in range(node.inputs[0].shape[0])]
     _, channels, rows, width = node.output.shape
-    blocks, apart = folds(node)[1], rows - shared_rows(node)[1]
+    blocks = folds(node)[1]
     each = channels // blocks
     tiles = list(boxes((rows, width), lo.hw.pe_moving_max))
     for n, image in enumerate(images):
         for at, box in enumerate(tiles):
             ahead = tiles[min(at + 1, len(tiles) - 1)][0]
             for block in range(blocks):
-                image.need(block * apart + box[0][0], block * apart + sum(ahead))
+                begin, end = box[0][0], sum(ahead)
+                for _, row, count in rows_read(node, block, begin, end - begin):
+                    image.need(row, row + count)
             for first in range(0, each, spec.block):
                 size = min(spec.block, each - first)
                 buffer = lo.kernel.psum(size * blocks, "product")
                 for block in range(blocks):
-                    here = ((block * apart + box[0][0], box[0][1]), box[1])
-                    tile = _Tile(buffer, block * each, first, size, here)
-                    _matmuls(lo, tile, weights, image)
+                    for above, row, count in rows_read(node, block, *box[0]):
+                        here = ((row, count), box[1])
+                        tile = _Tile(buffer, block * each, first, size, here, above)
+                        _matmuls(lo, tile, weights, image)
                 where = [(n, 1), (first, size * blocks), *box]
                 behind(dense_tile(buffer, DType.FP32, where), where)
 
 
 @dataclass(frozen=True)
 class _Tile:
-    """Rows and columns (first, size) of channels [first, first + size) in PSUM from `start` on."""
+    """Rows and columns (first, size) of channels [first, first + size) in PSUM from `start` on,
+    `above` rows of the tile over them."""
 
     buffer: Buffer
     start: int
     first: int
     size: int
     box: tuple[tuple[int, int], tuple[int, int]]
+    above: int = 0
 
 
 def _matmuls(lo: Lowering, tile: _Tile, weights: _Weights, image: _Image) -> None:
@@ -66,7 +71,7 @@ def _matmuls(lo: Lowering, tile: _Tile, weights: _Weights, image: _Image) -> Non
         dims = ((bands.rows * columns, count), (1, columns))
         for at in range(0, tile.size, hw.pe_columns):
             size = min(hw.pe_columns, tile.size - at)
-            offset = first * columns * DType.FP32.size_bytes
+            offset = (tile.above + first) * columns * DType.FP32.size_bytes
             out = Ap(tile.buffer, tile.start + at, size, offset, DType.FP32, dims)
             for p in range(bands.passes):
                 side = weights.of(j, p, tile.first + at, size)

@@ -34,7 +34,9 @@ def conv(x: Array, w: Array, attrs: Attrs) -> Array:
     columns = windows.transpose(order).reshape(x.shape[0], groups, depth, math.prod(spatial))
     weights = w.reshape(1, groups, w.shape[0] // groups, depth)
     products = np.asarray(np.matmul(weights, columns))
-    return _folded(products.reshape(x.shape[0], w.shape[0], *spatial), blocks_out, shared_out)
+    made = products.reshape(x.shape[0], w.shape[0], *spatial)
+    made = np.concatenate([*[made[:, :, :1]] * attrs.get("lead", 0), made], axis=2)
+    return _folded(made, blocks_out, shared_out)
 
 
 def _filled(x: Array, pads: tuple[tuple[int, int], ...], fill: tuple[float, ...]) -> Array:

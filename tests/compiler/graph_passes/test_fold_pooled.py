@@ -21,8 +21,9 @@ def stem(
     window: int = 3,
     pad: int = 0,
     read_outside: bool = False,
+    averaged: bool = False,
 ) -> Graph:
-    """Convolution, bias, ReLU, pooling, two convolutions of one tap."""
+    """Convolution, bias, ReLU, pooling, two convolutions of one tap; maybe another pooling."""
     rng = np.random.default_rng(channels + size)
     b = GraphBuilder("stem")
 
@@ -55,6 +56,11 @@ def stem(
     b.output(conv(pooled, 70, 1, 1), "z")
     if read_outside:
         b.output(y, "whole")
+    if averaged:
+        pads = ((1, 1), (1, 1))
+        twos = {"strides": (2, 2), "dilations": (1, 1)}
+        summed = b.emit("reduce_window", pooled, kind="sum", window=(3, 3), pads=pads, **twos)
+        b.output(b.emit("mul", summed, b.constant(np.float32(1 / 9))), "means")
     return b.finish()
 
 
@@ -63,6 +69,10 @@ FOLDED = [
     stem(48, 65, window=2),  # windows that do not overlap
     stem(64, 67, inputs=40),  # the image does not come from DRAM in bands
     stem(33, 75),
+    stem(64, 73, pad=1),  # the first window begins in the padding
+    stem(24, 129, pad=1),  # four blocks
+    stem(20, 131, averaged=True),
+    stem(32, 129, inputs=40, pad=1, averaged=True),
 ]
 
 
@@ -70,8 +80,10 @@ FOLDED = [
 def test_folding_keeps_the_meaning(graph: Graph) -> None:
     folded = fold_pooled(graph)
     verify(folded)
-    kinds = [n.attrs["folds"] for n in folded.nodes if n.op == "conv"]
-    assert kinds == [(1, 2), (2, 1), (2, 1)]
+    into, *out = [n.attrs["folds"] for n in folded.nodes if n.op == "conv"]
+    blocks = 2 if graph.constants[graph.nodes[0].inputs[1].id].shape[0] > 32 else 4
+    assert into == (1, blocks)
+    assert set(out) == {(blocks, 1)}
     shape = graph.inputs[0].shape
     x = {"x": np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
     exact = evaluate(graph, x)
