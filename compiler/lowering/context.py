@@ -24,6 +24,7 @@ from compiler.lowering.places import (
     packed,
     whole_spec,
 )
+from compiler.lowering.transpose import spread_on_vector
 from compiler.tiles.iterate import legal_start, tiles
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
@@ -97,6 +98,9 @@ class Lowering(Moving):
             stride *= extent
         buffer = self.kernel.sbuf(PARTITIONS, stride * row.dtype.size_bytes, name)
         flat = View(buffer, row.dtype, row.shape, tuple(factors))
+        if stride == 1 and row.dtype.size_bytes == DType.FP32.size_bytes:
+            spread_on_vector(self, buffer, row)
+            return replace(flat, replicated=True)
         ones = self.filled(row.dtype, 1.0)
         for _, (out, ap) in tiles([flat, row], self.hw.pe_moving_max):
             tile = self.kernel.psum(PARTITIONS, "spread")

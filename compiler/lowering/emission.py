@@ -41,6 +41,11 @@ class Load:
     dve: float = 0.0
     pe: float = 0.0
 
+    def catch_up(self, seconds: float) -> None:
+        """An engine far behind the busiest has idled: it will never have that time again."""
+        floor = max(self.act, self.dve, self.pe) - seconds
+        self.act, self.dve, self.pe = (max(x, floor) for x in (self.act, self.dve, self.pe))
+
     def since(self, before: Load) -> Load:
         """What has been added."""
         return Load(self.act - before.act, self.dve - before.dve, self.pe - before.pe)
@@ -100,6 +105,8 @@ class Instructions:
             return out
         if isinstance(x, Ap):
             return x
+        if isinstance(x, Col) and self.n == 1:
+            return replace(x.ap, partitions=self.partitions, dims=contiguous(self.nums))
         out = self.scratch(DType.FP32)
         self.k.memset(out, 0.0)
         self._scalar(out, out, AluOp.ADD, x)

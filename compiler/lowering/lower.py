@@ -80,6 +80,10 @@ PLACED: dict[str, Callable[[Lowering, Node, Spec], None]] = {
 PRODUCTS = ("matmul", "conv", "conv_transpose")
 
 
+AHEAD_S = 10e-6
+"""How far engines run ahead of each other, at most: what more one idles is lost to it."""
+
+
 @dataclass(frozen=True)
 class Lowered:
     """What lowering leaves: instructions, constants, where inputs and outputs lie in DRAM, and in
@@ -166,6 +170,7 @@ def lower(
         if id(members.anchor) in loaded:
             continue  # the convolution behind it reads DRAM itself
         lo.kernel.set_layer(_layer(members.anchor))
+        lo.load.catch_up(AHEAD_S)
         lo.load.dve += promises.seconds(members)
         if away is not None:
             away.fetch(members.nodes)

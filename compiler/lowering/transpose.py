@@ -16,7 +16,7 @@ from compiler.tiles.view import Factor, View, joined_dims
 from isa.dtypes import DType
 from isa.instructions.tensor import MATMUL_DTYPES
 from isa.instructions.vector_move import VectorTranspose
-from isa.kernel import Ap, DmaAp
+from isa.kernel import Ap, Buffer, DmaAp
 from isa.memory import SBUF, Engine
 from isa.tiles import Tile
 
@@ -226,6 +226,22 @@ def _vector_block(lo: Moving, out: Ap, ap: Ap) -> None:
     lo.load.dve += max(lo.hw.engine_min_interval, ap.free) / lo.hw.dve_clock_hz
     made = VectorTranspose(dst=dst, src=src)
     lo.kernel.emit(Engine.VECTOR, made, dst=out.buffer, src=ap.buffer)
+
+
+def spread_on_vector(lo: Moving, out: Buffer, element: View) -> None:
+    """One element to every partition: a column is the transpose of a row that repeats it. The array
+    would take several passes for FP32, and hand the sum to another engine.
+    """
+    size = element.dtype.size_bytes
+    for p in range(0, PARTITIONS, BANK):
+        _vector_block(
+            lo,
+            Ap(out, p, BANK, 0, element.dtype, ((0, 1), (1, 1))),
+            Ap(
+                element.buffer, element.start, 1, element.offset * size, element.dtype,
+                ((0, 1), (0, BANK)),
+            ),
+        )  # fmt: skip
 
 
 SHORT_RUN_BYTES = 64
