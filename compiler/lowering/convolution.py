@@ -26,8 +26,9 @@ from compiler.lowering.halos import fill_of
 from compiler.lowering.image import packed_terms
 from compiler.lowering.image_load import Ahead, PackedImage
 from compiler.lowering.row_bands import Bands
+from compiler.lowering.row_bands_chip import bands_on_chip, convolve_on_chip
 from compiler.lowering.row_bands_conv import convolve_bands
-from compiler.lowering.tap_packing import NONE, Packing, choose, flat, pack
+from compiler.lowering.tap_packing import NONE, Packing, choose, cost_of, flat, pack
 from compiler.lowering.tap_pairs import paired, pays
 from compiler.lowering.weights import (
     Behind,
@@ -98,6 +99,15 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
             view.buffer.size_bytes,
             view.dtype.size_bytes,
         )
+    if rank == 2 and lo.tensorize and classes is None:
+        plane, size = view.buffer.size_bytes, view.dtype.size_bytes
+        other = cost_of(
+            lo.hw, packing, weights.shape[1], kernel, _tap_cycles(lo, node), plane, size
+        )
+        bands = bands_on_chip(lo, node, view, other)
+        if bands is not None:
+            convolve_on_chip(lo, node, spec, behind, view, bands)
+            return
     if packing != NONE:
         _packed(lo, node, spec, behind, view, weights, packing)
         return

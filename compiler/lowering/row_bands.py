@@ -78,6 +78,11 @@ class Bands:
         """Rows of the array that are used, and those between."""
         return (self.columns - 1) * self.grain + self.held * self.channels
 
+    def lanes(self, p: int) -> int:
+        """Partitions that pass p reads: those of its columns."""
+        columns = min(self.columns, self.kernel[1] - p * self.columns)
+        return (columns - 1) * self.grain + self.held * self.channels
+
     def inside(self, band: int, height: int) -> tuple[int, int]:
         """The rows [first, last) of a band that an image of `height` rows has."""
         top = band * self.step - self.pads[0][0]
@@ -120,7 +125,8 @@ def _cost(node: Node, bands: Bands, hw: Hardware, dma_weight: float) -> float:
     """PE cycles: of the array, of engines and DMA as far as they do more than they must."""
     x, w = node.inputs
     n, size = x.shape[0], device_dtype(x.dtype).size_bytes
-    at_once = max(1, hw.pe_moving_max // bands.out[1] // bands.rows)  # bands in a tile
+    at_once = hw.pe_moving_max // bands.out[1] // bands.rows  # bands in a tile
+    at_once = min(bands.count, max(1, at_once))
     columns = max(hw.pe_min_interval / at_once, bands.out[1])
     products = bands.passes * bands.count * bands.rows * columns * -(-w.shape[0] // hw.pe_columns)
     products *= hw.pe_fp32_passes if size == 4 else 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +25,20 @@ def convolve_bands(
     lo: Lowering, node: Node, spec: Spec, behind: Behind, source: Source, bands: Bands
 ) -> None:
     """The convolution and what is behind it, tile by tile as the image comes."""
-    weights = _Weights(lo, node, bands)
+    weights = BandWeights(lo, node, bands)
     images = [_Image(lo, node, source, bands, n) for n in range(node.inputs[0].shape[0])]
+    convolve(lo, node, spec, behind, weights, images)
+
+
+def convolve(
+    lo: Lowering,
+    node: Node,
+    spec: Spec,
+    behind: Behind,
+    weights: BandWeights,
+    images: Sequence[BandImage],
+) -> None:
+    """Convolve images in bands tile by tile, each loaded a tile ahead."""
     _, channels, rows, width = node.output.shape
     blocks = folds(node)[1]
     each = channels // blocks
@@ -61,7 +75,7 @@ class _Tile:
     above: int = 0
 
 
-def _matmuls(lo: Lowering, tile: _Tile, weights: _Weights, image: _Image) -> None:
+def _matmuls(lo: Lowering, tile: _Tile, weights: BandWeights, image: BandImage) -> None:
     """The rows of a tile that stand at one place of their bands are one accumulation."""
     (row, rows), (column, columns) = tile.box
     bands, hw = weights.bands, lo.hw
@@ -80,11 +94,14 @@ def _matmuls(lo: Lowering, tile: _Tile, weights: _Weights, image: _Image) -> Non
                 lo.load.pe += max(hw.pe_min_interval, count * columns) / hw.pe_clock_hz
 
 
-class _Weights:
+class BandWeights:
     """The stationary operands [(s, r, c), o] of each row of a band and each pass."""
 
-    def __init__(self, lo: Lowering, node: Node, bands: Bands) -> None:
-        """Load them: those of row j lie `sh * j` rows further down, zeros around them."""
+    def __init__(self, lo: Lowering, node: Node, bands: Bands, *, once: bool = False) -> None:
+        """Load them: those of row j lie `sh * j` rows further down, zeros around them.
+
+        `once`: from DRAM for the first row alone, and copied, which takes longer.
+        """
         value = node.inputs[1]
         weights: Array = lo.graph.constants[value.id]
         self.bands, self.outputs = bands, weights.shape[0]
@@ -102,31 +119,28 @@ class _Weights:
             home = lo.kernel.dram(value.name, stored.nbytes, BufferKind.CONSTANT, self.dtype, shape)
             lo.constant_data[home.id] = stored.reshape(-1).view(np.uint8)
             for j in range(bands.rows):
-                start = s * bands.grain + j * bands.stride[0] * bands.channels
-                lo.kernel.dma(
-                    DmaAp(
-                        self.buffer, start, depth, j * across * size, self.dtype, ((1, shape[1]),)
-                    ),
-                    DmaAp(home, 0, 1, 0, self.dtype, ((1, depth * shape[1]),)),
-                )
+                start, run = s * bands.grain, ((1, shape[1]),)
+                source = DmaAp(home, 0, 1, 0, self.dtype, ((1, depth * shape[1]),))
+                if once and j:
+                    source = DmaAp(self.buffer, start, depth, 0, self.dtype, run)
+                start += j * bands.stride[0] * bands.channels
+                at = j * across * size
+                lo.kernel.dma(DmaAp(self.buffer, start, depth, at, self.dtype, run), source)
 
     def of(self, j: int, p: int, first: int, size: int) -> Ap:
         """For row j of a band and pass p: [k, outputs first .. first + size]."""
         at = ((j * self.bands.passes + p) * self.outputs + first) * self.dtype.size_bytes
         dims = ((1, size),)
-        return Ap(self.buffer, 0, self.bands.partitions, at, self.dtype, dims)
+        return Ap(self.buffer, 0, self.bands.lanes(p), at, self.dtype, dims)
 
 
-class _Image:
+class BandImage(ABC):
     """One image, its bands loaded as they are read."""
 
-    def __init__(self, lo: Lowering, node: Node, source: Source, bands: Bands, n: int) -> None:
-        self.lo, self.bands, self.n = lo, bands, n
-        self.value, self.dram = node.inputs[0], part_of(lo, source)
-        self.dtype = device_dtype(self.value.dtype)
-        _, self.c, self.h, self.w = self.value.shape
-        size = bands.count * bands.width * self.dtype.size_bytes
-        self.buffer = lo.kernel.sbuf(bands.partitions, size, f"{self.value.name}/bands")
+    def __init__(self, lo: Lowering, bands: Bands, dtype: DType, name: str) -> None:
+        self.lo, self.bands, self.dtype = lo, bands, dtype
+        size = bands.count * bands.width * dtype.size_bytes
+        self.buffer = lo.kernel.sbuf(bands.partitions, size, f"{name}/bands")
         self.loaded: set[int] = set()
         self.piece = max(1, min(PIECE // bands.width, -(-bands.count // 4)))
 
@@ -136,7 +150,7 @@ class _Image:
         at = band * bands.width + column + p * (bands.columns // bands.stride[1])
         dims = ((bands.width, count), (1, columns))
         offset = at * self.dtype.size_bytes
-        return Ap(self.buffer, 0, bands.partitions, offset, self.dtype, dims)
+        return Ap(self.buffer, 0, bands.lanes(p), offset, self.dtype, dims)
 
     def need(self, first: int, last: int) -> None:
         """Load the bands of the result's rows [first, last), unless they have been."""
@@ -145,16 +159,35 @@ class _Image:
             if piece not in self.loaded:
                 self.loaded.add(piece)
                 low = piece * self.piece
-                self._load(low, min(self.piece, self.bands.count - low))
+                self.load(low, min(self.piece, self.bands.count - low))
 
-    def _load(self, low: int, count: int) -> None:
+    @abstractmethod
+    def load(self, low: int, count: int) -> None:
+        """Bring bands [low, low + count)."""
+
+    def _clear(self, low: int, count: int) -> None:
+        """Zeros in bands [low, low + count)."""
+        at = low * self.bands.width * self.dtype.size_bytes
+        whole = ((1, count * self.bands.width),)
+        target = Ap(self.buffer, 0, self.bands.partitions, at, self.dtype, whole)
+        self.lo.kernel.memset(target, 0.0)
+        self.lo.load.dve += count * self.bands.width / 2 / self.lo.hw.dve_clock_hz
+
+
+class _Image(BandImage):
+    """An image from DRAM."""
+
+    def __init__(self, lo: Lowering, node: Node, source: Source, bands: Bands, n: int) -> None:
+        self.value, self.dram, self.n = node.inputs[0], part_of(lo, source), n
+        super().__init__(lo, bands, device_dtype(self.value.dtype), self.value.name)
+        _, self.c, self.h, self.w = self.value.shape
+
+    def load(self, low: int, count: int) -> None:
         """Bands [low, low + count) from DRAM, and each column of the kernel to its partitions."""
         bands, lo, size = self.bands, self.lo, self.dtype.size_bytes
         width, rows = bands.width, bands.held * self.c
-        whole = ((1, count * width),)
         at = low * width * size
-        lo.kernel.memset(Ap(self.buffer, 0, bands.partitions, at, self.dtype, whole), 0.0)
-        lo.load.dve += count * width / 2 / lo.hw.dve_clock_hz
+        self._clear(low, count)
         stage, dtype = self._staged(low, count, rows)
         sw, left = bands.stride[1], bands.pads[1][0]
         for s in range(bands.columns):

@@ -100,14 +100,29 @@ def choose(
     """
     if not lo.tensorize or not lo.knobs.tap_packing:
         return NONE
-    best, cost = NONE, float(kernel[0] * kernel[1] * products)
+    best, cost = NONE, cost_of(lo.hw, NONE, channels, kernel, products, plane_bytes, size)
     for packing in _candidates(channels, kernel):
-        moved = _moved(lo.hw, packing, channels, plane_bytes, size)
-        here = packing.steps(kernel) * products + moved
-        here *= 1.0 if packing.engines else GAIN
+        here = cost_of(lo.hw, packing, channels, kernel, products, plane_bytes, size)
         if here < cost:
             best, cost = packing, here
     return best
+
+
+def cost_of(
+    hw: Hardware,
+    packing: Packing,
+    channels: int,
+    kernel: tuple[int, int],
+    products: int,
+    plane_bytes: int,
+    size: int,
+) -> float:
+    """PE cycles of the array and of the copies; arguments as for `choose`."""
+    if packing == NONE:
+        return float(kernel[0] * kernel[1] * products)
+    moved = _moved(hw, packing, channels, plane_bytes, size)
+    here = packing.steps(kernel) * products + moved
+    return here * (1.0 if packing.engines else GAIN)
 
 
 def _candidates(channels: int, kernel: tuple[int, int]) -> Iterator[Packing]:
