@@ -17,7 +17,7 @@ from dataclasses import replace
 from compiler.graph.attrs import integer, integers
 from compiler.graph.graph import Node
 from compiler.lowering.context import PARTITIONS, Lowering, Spec
-from compiler.lowering.row_bands import DMA_WEIGHT, Bands
+from compiler.lowering.row_bands import Bands
 from compiler.lowering.row_bands_conv import BandImage, BandWeights, convolve
 from compiler.lowering.weights import Behind
 from compiler.tiles.view import View
@@ -25,6 +25,8 @@ from isa.hardware import Hardware
 from isa.kernel import Ap, DmaAp
 
 QUADRANT = 32
+DMA_WEIGHT = 1.5
+"""A cycle of copying counts so many of the array: DMA has weights to bring."""
 
 
 def bands_on_chip(lo: Lowering, node: Node, view: View, other: float) -> Bands | None:
