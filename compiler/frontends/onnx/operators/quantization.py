@@ -133,7 +133,10 @@ def _number(n: OnnxNode, i: int, what: str) -> np.float32:
         return np.float32(0)
     if n[i].size != 1:
         raise n.refuse(f"a {what} for each channel")
-    return np.float32(n.array(i, what).ravel()[0])
+    known = n.b.array(n[i])
+    if known is None:
+        raise n.refuse(f"a {what} computed at run time")
+    return np.float32(known.ravel()[0])
 
 
 def _saturated(n: OnnxNode, y: Value, to: DType) -> Value:
