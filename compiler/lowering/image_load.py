@@ -214,14 +214,16 @@ class PackedImage:
         for t in range(phases):
             low = max(0, -((t - self.left) // self.sw))
             high = min(width, (self.w - 1 + self.left - t) // self.sw + 1)
+            if high <= low:  # all of a phase is padding
+                low = high = width
             first = t * band.rows * width
             for c0, c1 in ((0, low), (high, width)):
                 if c1 > c0:
                     dims = ((width, band.rows), (1, c1 - c0))
                     at = (first + c0) * size
                     lo.kernel.memset(Ap(base, 0, partitions, at, self.dtype, dims), 0.0)
-            share = max(1, PIECE // (high - low))
-            for r in range(0, band.rows, share):
+            share = max(1, PIECE // max(1, high - low))
+            for r in range(0, band.rows if high > low else 0, share):
                 rows = min(share, band.rows - r)
                 out_at = (first + r * width + low) * size
                 in_at = (r * self.w + low * self.sw + t - self.left) * stage[1].size_bytes

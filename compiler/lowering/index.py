@@ -45,9 +45,13 @@ def gather_refusal(node: Node, constants: Mapping[int, Array]) -> str:
         return f"the table has more than {MAX_ROWS} rows and the target no run-time addressing"
     if table.id not in constants:
         return "" if is_float(table.dtype) else "an integer table computed at run time is not exact"
-    if not np.isfinite(constants[table.id]).all():
+    array = constants[table.id]
+    if not np.isfinite(array).all():
         return "the table holds infinities or NaNs, which a product with zeros would spread"
-    if not is_float(table.dtype) and np.abs(constants[table.id].astype(float)).max() > EXACT:
+    if (
+        not is_float(table.dtype)
+        and np.abs(constants[table.id].astype(float)).max(initial=0) > EXACT
+    ):
         return "the table holds integers beyond 2**24, which FP32 does not"
     return ""
 

@@ -232,3 +232,13 @@ def test_an_input_turned_into_one_line_of_many_blocks(target: str) -> None:
         d.add("ReverseSequence", [x, lengths], exact=True, batch_axis=1, time_axis=0)
 
     passes(18, draw, target)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_convolution_with_a_phase_of_nothing_but_padding(target: str) -> None:
+    def draw(d: Draft) -> None:
+        w = d.fresh("float32", (3, 4, 2, 3), -1, 1)
+        x = given(d, "float32", (8, 4, 2, 3))
+        d.add("Conv", [x, w], kernel_shape=[2, 3], pads=[1, 2, 1, 0], strides=[1, 3])
+
+    passes(8, draw, target)

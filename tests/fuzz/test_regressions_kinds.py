@@ -126,3 +126,20 @@ def test_what_either_engine_of_the_host_lacks() -> None:
         d.add("Relu", [given(d, "float32", (5,))])
 
     passes(14, draw, "inf1", "wide", "float32")
+
+
+def test_a_look_up_in_nothing() -> None:
+    def draw(d: Draft) -> None:
+        (table,) = d.add("IsInf", [d.constant(np.zeros((3, 0, 0)), "float32")])
+        d.add("GatherND", [table, exactly(d, [1], "int64")], exact=True)
+        d.add("Relu", [given(d, "float32", (5,))])
+
+    passes(14, draw, "inf1", "empty", "float32")
+
+
+def test_what_folds_has_the_model_s_type() -> None:
+    def draw(d: Draft) -> None:
+        (found,) = d.add("Det", [d.constant([[[1.5, 2], [0.5, 3]]], "float32")])
+        d.add("Add", [found, given(d, "float32", (5,))])
+
+    passes(23, draw, "inf1", "half", "bfloat16")

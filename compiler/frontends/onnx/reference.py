@@ -38,9 +38,21 @@ def evaluate_constant_node(
     try:
         model = onnx.helper.make_model(graph, opset_imports=entries)
         results = ReferenceEvaluator(model).run(None, feeds)
+        inferred = onnx.shape_inference.infer_shapes(model).graph.output
     except Exception:  # whatever third-party code raises: it cannot say
         return None
     if not all(isinstance(r, np.ndarray | np.generic) for r in results):
         return None
-    arrays = [np.asarray(r) for r in results]
+    arrays = [
+        _typed(r, o.type.tensor_type.elem_type) for r, o in zip(results, inferred, strict=True)
+    ]
     return None if any(a.dtype.kind in "OUSc" for a in arrays) else arrays
+
+
+def _typed(result: object, code: int) -> Array:
+    """A result in the type that the standard gives it: some are computed in wider ones."""
+    array = np.asarray(result)
+    known = code not in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
+    if not known or array.dtype.kind in "OUSc":
+        return array
+    return array.astype(onnx.helper.tensor_dtype_to_np_dtype(code), copy=False)
