@@ -156,10 +156,14 @@ def load_input(
 
 
 def _cut_in_dram(lo: Lowering, value: Value, readers: list[Node]) -> bool:
-    """Whether only slices of an input are read, each of which is loaded by itself."""
-    return (
-        len(readers) > 1 and value not in lo.graph.outputs and all(r.op == "slice" for r in readers)
-    )
+    """Whether only slices of an input are read, each of which is loaded by itself: several, or one
+    of an input that would fill half of SBUF."""
+    if value in lo.graph.outputs or not readers or any(r.op != "slice" for r in readers):
+        return False
+    spec = best(lo.wanted, value)
+    across = math.prod(value.shape) // min(spec.block, value.shape[spec.dim])
+    whole = across * device_dtype(value.dtype).size_bytes
+    return len(readers) > 1 or 2 * whole > lo.hw.sbuf_partition_bytes
 
 
 def _load(lo: Lowering, value: Value, home: View, readers: list[Node]) -> None:

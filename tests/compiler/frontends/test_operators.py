@@ -10,6 +10,10 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from compiler.frontends.onnx import import_onnx
+from compiler.graph.evaluate import evaluate
+from compiler.graph.graph import Graph
+from compiler.graph_passes import simplify
 from tests.compiler.frontends.single_node import check_node, node_model
 
 RNG = np.random.default_rng(7)
@@ -215,6 +219,35 @@ def test_transposed_convolutions(attributes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
 def test_pools(op: str, attributes: dict[str, Any]) -> None:
     check_node(op, [normal(1, 2, 8, 7)], 19, **attributes)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_large_pools_whose_strides_and_dilations_have_a_factor_read_only_what_they_need(
+    op: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, read = np.random.default_rng(5), 0
+    for _ in range(40):
+        factors, x = rng.integers(1, 4, 2), normal(1, 2, *rng.integers(12, 20, 2))
+        window = rng.integers(1, 4, 2)
+        model = node_model(
+            op, [x], 19, kernel_shape=window.tolist(),
+            strides=(factors * rng.integers(1, 3, 2)).tolist(),
+            dilations=(factors * rng.integers(1, 3, 2)).tolist(),
+            pads=[int(rng.integers(k)) for k in (*window, *window)],
+            ceil_mode=int(rng.integers(2)),
+        )  # fmt: skip
+        whole, few = (_pooled(model, rows, monkeypatch) for rows in (1 << 40, 0))
+        wanted = evaluate(whole, {"x0": x})["y0"]
+        for graph in (few, simplify(few)):
+            found = evaluate(graph, {"x0": x})["y0"]
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+        read += any(n.op == "slice" for n in few.nodes)
+    assert read > 10
+
+
+def _pooled(model: onnx.ModelProto, rows: int, monkeypatch: pytest.MonkeyPatch) -> Graph:
+    monkeypatch.setattr("compiler.frontends.onnx.operators.pooling.MOST_ROWS", rows)
+    return import_onnx(model)
 
 
 @pytest.mark.parametrize("include", [0, 1])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from compiler.frontends.onnx.operators.contraction import spatial, window_pads
@@ -10,6 +13,18 @@ from compiler.frontends.onnx.operators.reduction import reduced
 from compiler.frontends.onnx.registry import OnnxNode, imports
 from compiler.graph.evaluate import apply
 from compiler.graph.graph import FP32, Array, Attr, Value
+
+
+MOST_ROWS = 16384
+"""Elements from which on not even one row of windows may find its input in a partition."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    start: int
+    size: int
+    step: int
+    pads: tuple[int, int]
 
 
 class _Window:
@@ -37,10 +52,42 @@ class _Window:
         return lo, max(hi, (count - 1) * stride + span - self.extents[i] - lo)
 
     def apply(self, n: OnnxNode, kind: str, x: Value) -> Value:
+        """The windows reduced. Where strides and dilations have a common factor, only every so many
+        elements are ever read: of large windows the others are left out first."""
+        kept = [self._read(i) for i in range(len(self.window))]
+        factors = tuple(k.step for k in kept)
+        if any(f > 1 for f in factors) and self._rows() > MOST_ROWS:
+            x = n.emit(
+                "slice", x, starts=(0, 0, *(k.start for k in kept)),
+                sizes=(*x.shape[:2], *(k.size for k in kept)), steps=(1, 1, *factors),
+            )  # fmt: skip
+            return n.emit(
+                "reduce_window", x, kind=kind, window=self.window,
+                strides=tuple(s // f for s, f in zip(self.strides, factors, strict=True)),
+                dilations=tuple(d // f for d, f in zip(self.dilations, factors, strict=True)),
+                pads=tuple(k.pads for k in kept),
+            )  # fmt: skip
         return n.emit(
             "reduce_window", x, kind=kind, window=self.window, strides=self.strides,
             dilations=self.dilations, pads=self.grown,
         )  # fmt: skip
+
+    def _rows(self) -> int:
+        """Elements of the rows that one window reaches over."""
+        return ((self.window[0] - 1) * self.dilations[0] + 1) * math.prod(self.extents[1:])
+
+    def _read(self, i: int) -> _Read:
+        """The elements of a dimension that windows read, and the padding that is left of them."""
+        (low, high), extent, stride = self.grown[i], self.extents[i], self.strides[i]
+        reach = (self.window[i] - 1) * self.dilations[i]
+        step = math.gcd(stride, self.dilations[i]) if reach else 1
+        start = -low % step
+        size = -(-(extent - start) // step)
+        if step == 1 or size < 1:
+            return _Read(0, extent, 1, (low, high))
+        last = (extent + low + high - reach - 1) // stride * stride + reach  # of the last window
+        before = (low + start) // step
+        return _Read(start, size, step, (before, max(0, last // step - before - size + 1)))
 
     def counts(self, include_pads: bool) -> Array:
         """[1, 1, *S]: how many elements (pads too, if they count) each window covers."""
