@@ -204,12 +204,17 @@ def load_rows(
         at = end
 
 
+PLACES_BYTES = 8192
+"""Of rows of zeros behind a place, from which on filling them in is no later than loading them."""
+
+
 def placed_weights(
     lo: Lowering, steps: list[dict[int, Array]], grain: int, dtype: DType, name: str
 ) -> list[View]:
     """The weights of each step, [outputs, k]: those of place t from partition t * grain on.
 
-    Zeros between places come from DRAM too; for places that a step lacks they are filled in.
+    For places that a step lacks zeros are filled in; so they are between places, unless they are
+    so few that they come from DRAM sooner.
 
     Args:
         steps: for each, weights [outputs, channels] by place.
@@ -218,16 +223,25 @@ def placed_weights(
     rows = max(max(step) for step in steps) * grain + channels
     size = dtype.size_bytes
     buffer = lo.kernel.sbuf(rows, len(steps) * outputs * size, name)
-    if any(len(step) <= max(step) for step in steps):
-        whole = ((1, len(steps) * outputs),)
-        lo.kernel.memset(Ap(buffer, 0, rows, 0, dtype, whole), 0.0)
+    whole = ((1, len(steps) * outputs),)
     last_place = max(max(step) for step in steps)
+    between = (grain - channels) * len(steps) * outputs * size
+    lacking = any(len(step) <= max(step) for step in steps)
+    if lacking:
+        lo.kernel.memset(Ap(buffer, 0, rows, 0, dtype, whole), 0.0)
+    elif last_place and between >= PLACES_BYTES:
+        for place, quadrant in itertools.product(
+            range(last_place), range(channels // QUADRANT * QUADRANT, grain, QUADRANT)
+        ):
+            gap = Ap(buffer, place * grain + quadrant, QUADRANT, 0, dtype, whole)
+            lo.kernel.memset(gap, 0.0)
+    come = not lacking and between < PLACES_BYTES
     for place in range(last_place + 1):
         for first, last in _runs([place in step for step in steps]):
             array = np.stack([steps[i][place] for i in range(first, last)])
             elements = (last - first) * outputs
             placed = Placement((outputs, 1), (channels,), (elements,))
-            filled = channels if place == last_place else grain  # few zeros; filling would be late
+            filled = grain if come and place != last_place else channels
             image = Image((filled, elements), dtype, array, placed)
             at = first * outputs * size
             lo.load_into(image, buffer, place * grain, at, name)

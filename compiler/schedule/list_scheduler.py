@@ -38,6 +38,7 @@ from compiler.schedule.tables import (
     LATENCY,
     LOCK,
     NEXT_LATE,
+    NEXT_LOADED,
     NEXT_PE,
     PENDING,
     READY,
@@ -91,11 +92,17 @@ def pick(t: Any, m: Any, v: Any, lane: int, now: int) -> int:
 @inner
 def admit_late(t: Any, m: Any, v: Any) -> None:
     """Units that read nothing become ready when the frontier comes near."""
-    end = min(len(v.unit), v.misc[FRONTIER] + m.late)
-    while v.misc[NEXT_LATE] < end:
-        u = v.misc[NEXT_LATE]
-        v.misc[NEXT_LATE] += 1
-        if t.unit[u, SOURCELESS] and not t.unit[u, FOLLOWS]:
+    _admit(t, v, NEXT_LATE, m.late, 1)
+    _admit(t, v, NEXT_LOADED, m.late_loaded, 2)
+
+
+@inner
+def _admit(t: Any, v: Any, place: int, ahead: int, kind: int) -> None:
+    end = min(len(v.unit), v.misc[FRONTIER] + ahead)
+    while v.misc[place] < end:
+        u = v.misc[place]
+        v.misc[place] += 1
+        if t.unit[u, SOURCELESS] == kind and not t.unit[u, FOLLOWS]:
             lane = t.unit[u, LANE]
             v.lane[lane, READY_UNITS] = push(
                 v.heap[lane], v.heap[lane], v.lane[lane, READY_UNITS], u, u

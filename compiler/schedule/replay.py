@@ -78,7 +78,7 @@ def replay(
     tracks = FIRST_QUEUE + len(fresh.queue)
     sequence = order[np.argsort(track, kind="stable")].astype(np.int64)
     first = np.searchsorted(np.sort(track), np.arange(tracks + 1)).astype(np.int64)
-    free = machine._replace(horizon=NO_LIMIT, late=NO_LIMIT)
+    free = machine._replace(horizon=NO_LIMIT, late=NO_LIMIT, late_loaded=NO_LIMIT)
     went = _replay(bare, free, fresh, sequence, first, start, before)
     return fresh if went else None
 

@@ -18,6 +18,7 @@ from compiler.schedule.units import Units
 from isa.hardware import Hardware
 from isa.kernel.virtual import VirtualProgram
 from isa.memory import DRAM, FIRST_QUEUE, PSUM, SBUF
+from isa.program import BufferKind
 from isa.timing import WORK_SHIFT
 
 Ints = NDArray[np.int64]
@@ -26,11 +27,16 @@ QUADRANT = 32
 LATE = 64
 """Units ahead of the frontier from which a unit that reads nothing (it fills a buffer, with zeros
 for instance) may run: it could run at once, but would take its memory for long."""
+LATE_LOADED = 256
+"""The same of a unit that a long load of weights waits for, which is to go ahead of its use."""
+LONG = 8192
+"""Bytes of such a load."""
 
 GRANULE = 64
 
 # Columns of Tables.unit: its instructions [FIRST, LAST) of `member`, its buffers [BUFFER,
-# BUFFER_END) of `of_unit`; SOURCELESS: it waits for none, and no DMA does it; the rest as in
+# BUFFER_END) of `of_unit`; SOURCELESS: it waits for none, and no DMA does it (1), and a load of a
+# constant waits for it (2); the rest as in
 # costs.py and units.py, of the unit's last instruction.
 UNIT_COLUMNS = 13
 (
@@ -84,6 +90,7 @@ class Machine(NamedTuple):
     window: int  # units past the frontier at which sequencers look
     near: int  # units past it within which loads count as other work
     late: int  # units past it within which units that read nothing may run
+    late_loaded: int  # the same for those that a load of a constant waits for
     look: int  # ready units looked at
     patience: int  # ticks for which a ready unit may be passed over
     horizon: int  # ticks of DMA work under way past which loads are held back
@@ -106,7 +113,7 @@ HEAD, TAIL, LAST_TRIGGER, ACTIVE, AT, QUEUE_FREE, LEFT, SINCE, RATE, QUEUED = ra
 # Places of State.misc: units issued; the frontier; changes so far; the PE unit that PE is held
 # for (-1); the next PE unit in order; when the weights are in the array; start of the last matmul;
 # table set loaded; latest completion; sizes of the heaps `pending` and `free`; the first unit that
-# `admit_late` has not passed.
+# `admit_late` has not passed, and the same for units that loads wait for.
 (
     COUNT,
     FRONTIER,
@@ -120,7 +127,8 @@ HEAD, TAIL, LAST_TRIGGER, ACTIVE, AT, QUEUE_FREE, LEFT, SINCE, RATE, QUEUED = ra
     PENDING,
     TO_FREE,
     NEXT_LATE,
-) = range(12)
+    NEXT_LOADED,
+) = range(13)
 
 
 class State(NamedTuple):
@@ -159,6 +167,8 @@ def tables_of(program: VirtualProgram, units: Units, costs: Costs) -> Tables:
         costs.traffic[last],
     )
     unit[:, SOURCELESS] = (units.waits == 0) & (unit[:, LANE] < FIRST_QUEUE)
+    loaded = _before_constants(program, units)
+    unit[loaded, SOURCELESS] *= 2
     edges = units.succ_start
     return Tables(
         unit=unit,
@@ -171,6 +181,18 @@ def tables_of(program: VirtualProgram, units: Units, costs: Costs) -> Tables:
         of_unit=of_unit,
         limit=np.zeros((3, 2), np.int64),
     )
+
+
+def _before_constants(program: VirtualProgram, units: Units) -> Ints:
+    """Units that a long load of a constant waits for: late, they would hold a prefetch up."""
+    constant = np.array(
+        [b.kind is BufferKind.CONSTANT and b.size_bytes >= LONG for b in program.buffers] + [False]
+    )
+    loads = (program.streams >= FIRST_QUEUE) & constant[program.operands[:, 1]]
+    loading = np.zeros(len(units.follows), bool)
+    loading[units.unit[loads]] = True
+    source = np.repeat(units.unit, np.diff(units.succ_start))
+    return np.unique(source[loading[units.succ]])
 
 
 def _buffers(program: VirtualProgram, units: Units) -> tuple[Ints, Ints, Ints]:
@@ -218,6 +240,7 @@ def machine_of(hw: Hardware, window: int, near: int, horizon: int = 3) -> Machin
         window=window,
         near=near,
         late=LATE,
+        late_loaded=LATE_LOADED,
         look=16,
         patience=8 * table_load,
         horizon=horizon * start,
@@ -236,7 +259,7 @@ def start_state(tables: Tables, waits: Ints, demand: Ints, machine: Machine, que
     lane[:, QUEUE_FIRST], lane[:, QUEUE_COUNT] = queue_ranges(queues)
     queue = np.zeros((queues, 10), np.int64)
     queue[:, [HEAD, TAIL]], queue[:, LAST_TRIGGER], queue[:, AT] = -1, -FOREVER, FOREVER
-    misc = np.zeros(12, np.int64)
+    misc = np.zeros(13, np.int64)
     misc[LOCK] = -1
     curve = demand.copy()
     return State(
