@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compiler.graph.attrs import integer, integers
+from compiler.graph.attrs import integer, integers, pairs
 from compiler.graph.graph import Graph, Node, Value
 from compiler.graph.ops import CORE_OPS, Family
 
@@ -90,4 +90,10 @@ def _by_image(graph: Graph, node: Node, n: int) -> bool:
         return integer(node, "axis") != 0 and len(full) == len(node.inputs)
     if node.op == "transpose":
         return integers(node, "perm")[0] == 0
-    return node.op == "reduce_window"
+    if node.op == "reduce":
+        return 0 not in integers(node, "axes")
+    if node.op == "slice":
+        return integers(node, "steps")[0] == 1
+    if node.op == "pad":
+        return pairs(node, "pads")[0] == (0, 0)
+    return node.op in ("reduce_window", "reshape")

@@ -11,9 +11,9 @@ from compiler.graph.builder import GraphBuilder
 from compiler.graph.evaluate import evaluate
 from compiler.graph.graph import Graph, Value
 from compiler.graph.verify import verify
-from compiler.graph_passes.by_image import images_of
-from compiler.graph_passes.spans import find_region
-from compiler.graph_passes.stripe import stripe_everywhere
+from compiler.graph_passes.by_image import batch_dims, images_of
+from compiler.graph_passes.spans import Region, find_region
+from compiler.graph_passes.stripe import stripe, stripe_everywhere
 
 FP32 = np.dtype(np.float32)
 BUDGET = 4 * 6 * 8 * 10 * 10
@@ -67,3 +67,27 @@ def test_one_image_is_cut_in_rows() -> None:
     region = find_region(residual(1, grows=False), BUDGET // 6, value_bytes)
     assert region is not None
     assert set(region.dims.values()) == {2}
+
+
+def moved(images: int) -> Graph:
+    """An image padded, cut, reshaped and scaled by the sum of its rows."""
+    b = GraphBuilder("moved")
+    x = b.input("x", (images, 8, 10, 10), FP32)
+    y = b.emit("relu", x)
+    y = b.emit("pad", y, pads=((0, 0), (0, 0), (1, 1), (0, 0)))
+    y = b.emit("slice", y, starts=(0, 0, 2, 0), sizes=(images, 8, 10, 10), steps=(1, 1, 1, 1))
+    y = b.emit("reshape", y, shape=(images, 80, 10))
+    y = b.emit("mul", y, b.emit("reduce", y, kind="sum", axes=(2,), keepdims=True))
+    b.output(b.emit("relu", y), "y")
+    return b.finish()
+
+
+def test_what_moves_within_an_image_is_cut_between_images() -> None:
+    graph = moved(6)
+    assert images_of(graph, 0, len(graph.nodes) - 1) == 6
+    region = Region(0, len(graph.nodes) - 1, batch_dims(graph, 0, len(graph.nodes) - 1))
+    cut = stripe(graph, region, 3)
+    verify(cut)
+    assert all(n.output.shape[0] == 2 for n in cut.nodes if n.op == "reshape")
+    x = {"x": np.random.default_rng(1).standard_normal((6, 8, 10, 10)).astype(np.float32)}
+    np.testing.assert_array_equal(evaluate(cut, x)["y"], evaluate(graph, x)["y"])
