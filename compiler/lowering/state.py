@@ -54,6 +54,7 @@ class State(ABC):
     infinite: set[int] = field(default_factory=set)  # values that may be, by id
     spoiling: set[int] = field(default_factory=set)  # buffers that hold such
     streamed: dict[int, View] = field(default_factory=dict)  # of these, read piece by piece
+    far: dict[int, View] = field(default_factory=dict)  # constants left in DRAM, by id
     images: dict[int, Source] = field(default_factory=dict)  # convolved from DRAM, by id
     constant_data: Constants = field(default_factory=Constants)
     load: Load = field(default_factory=Load)

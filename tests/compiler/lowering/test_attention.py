@@ -122,7 +122,7 @@ def test_a_mask_loaded_block_by_block_is_the_same(
     if padded:
         given["mask"] = np.where(np.arange(shape[3]) < shape[3] // 2, 0, -9).astype(np.float32)
         given["mask"] = np.tile(given["mask"], (shape[0], 1, 1, 1))
-    monkeypatch.setattr("compiler.lowering.attention.STREAMED_BYTES", 1)
+    monkeypatch.setattr("compiler.lowering.softmax_rows.STREAMED_BYTES", 1)
     assert error_on_device(graph, given) < 2e-5
 
 
