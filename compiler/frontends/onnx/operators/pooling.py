@@ -14,7 +14,6 @@ from compiler.frontends.onnx.registry import OnnxNode, imports
 from compiler.graph.evaluate import apply
 from compiler.graph.graph import FP32, Array, Attr, Value
 
-
 MOST_ROWS = 16384
 """Elements from which on not even one row of windows may find its input in a partition."""
 
