@@ -7,17 +7,15 @@ This is local response normalisation across channels, for one, in an array pass 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from compiler.graph.attrs import integers, pairs, text
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import Lowering, Spec
-from compiler.lowering.contract import Box, Term, contract
-from compiler.lowering.weights import packed_weights
-from compiler.tiles.iterate import sliced, tiles
-from compiler.tiles.view import View
+from compiler.lowering.contract import Term, contract
+from compiler.lowering.weights import Stored, packed_weights
 from isa.instructions.tensor import MATMUL_DTYPES
 
 
@@ -30,18 +28,6 @@ def banded_dim(node: Node) -> int | None:
     strides, pads = integers(node, "strides"), pairs(node, "pads")
     plain = all(strides[d] == 1 and pads[d] == (0, 0) for d in range(len(window)) if d != wide[0])
     return wide[0] + 2 if plain else None
-
-
-@dataclass
-class _Store:
-    """The epilogue of a product that nothing is fused behind."""
-
-    lo: Lowering
-    out: View
-
-    def __call__(self, tile: View, box: Box) -> None:
-        for _, (out, ap) in tiles([sliced(self.out, box), tile], self.lo.hw.pe_moving_max):
-            self.lo.engine_copy(out, ap)
 
 
 def lower_banded(lo: Lowering, node: Node, dim: int) -> bool:
@@ -64,7 +50,7 @@ def lower_banded(lo: Lowering, node: Node, dim: int) -> bool:
         shape=(*(out.shape[dim] if d == dim else 1 for d in range(rank)), band.shape[-1]),
         factors=(*(band.factors[0] if d == dim else () for d in range(rank)), band.factors[-1]),
     )
-    contract(lo, out.shape, dim, spec.block, [Term(stationary, moving)], _Store(lo, made))
+    contract(lo, out.shape, dim, spec.block, [Term(stationary, moving)], Stored(lo, made))
     return True
 
 

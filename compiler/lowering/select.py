@@ -8,17 +8,16 @@ loaded: index[i * g + j] = j * (C / g) + i is columns C / g apart, as often as i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from compiler.graph.attrs import integer
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, lies_so
-from compiler.lowering.contract import Box, Term, contract
+from compiler.lowering.contract import Term, contract
 from compiler.lowering.elementwise import plan
-from compiler.lowering.weights import Behind, packed_weights
-from compiler.tiles.iterate import sliced, tiles
+from compiler.lowering.weights import Behind, Stored, packed_weights
 from compiler.tiles.view import Factor, View, common_atoms
 from isa.instructions.tensor import MATMUL_DTYPES
 
@@ -99,7 +98,7 @@ def join_on_array(lo: Lowering, made: View, parts: list[tuple[Value, int]], axis
             terms.append(Term(stationary, seen, frozenset(pieces)))
     if common_atoms([_without(t.moving, axis) for t in terms]) is None:
         return False
-    contract(lo, made.shape, axis, Spec.of(made.shape, axis).block, terms, _Store(lo, made))
+    contract(lo, made.shape, axis, Spec.of(made.shape, axis).block, terms, Stored(lo, made))
     return True
 
 
@@ -111,18 +110,6 @@ def _without(view: View, axis: int) -> View:
         shape=tuple(view.shape[d] for d in kept),
         factors=tuple(view.factors[d] for d in kept),
     )
-
-
-@dataclass
-class _Store:
-    """The epilogue of a product that nothing is fused behind."""
-
-    lo: Lowering
-    out: View
-
-    def __call__(self, tile: View, box: Box) -> None:
-        for _, (out, ap) in tiles([sliced(self.out, box), tile], self.lo.hw.pe_moving_max):
-            self.lo.engine_copy(out, ap)
 
 
 def _groups(indices: list[int]) -> int:

@@ -18,6 +18,7 @@ from compiler.lowering.context import Lowering, Spec
 from compiler.lowering.contract import Box, Epilogue
 from compiler.lowering.elementwise import Plan
 from compiler.lowering.packing import Image, Placement
+from compiler.tiles.iterate import sliced, tiles
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType
 from isa.kernel import Ap, Buffer
@@ -35,6 +36,18 @@ class Behind:
 
     def __call__(self, tile: View, box: Box) -> None:
         self.ready.emit(self.lo, box, tile, self.lo.hw.pe_moving_max)
+
+
+@dataclass
+class Stored:
+    """The epilogue of a product that nothing is fused behind."""
+
+    lo: Lowering
+    out: View
+
+    def __call__(self, tile: View, box: Box) -> None:
+        for _, (out, ap) in tiles([sliced(self.out, box), tile], self.lo.hw.pe_moving_max):
+            self.lo.engine_copy(out, ap)
 
 
 @dataclass
