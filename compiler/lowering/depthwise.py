@@ -18,6 +18,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from compiler.graph.graph import Array, Node
 from compiler.lowering.bias import without_bias
 from compiler.lowering.context import Lowering, Spec, device_dtype
 from compiler.lowering.contract import Box
+from compiler.lowering.row_of_taps import RowOfTaps, packs
 from compiler.lowering.sharing import Rates, Shares, neighbours, on_array, on_either, rates
 from compiler.lowering.twins import Twin, passes
 from compiler.lowering.weights import Behind
@@ -55,6 +57,8 @@ def depthwise(
         seen = view.slice(1, first, size)
         assert seen is not None, "blocks of channels can be cut"
         block_of.append(_Block(lo, node, behind, weights[first : first + size], seen))
+        if first and packs(lo, node, seen, kernel, len(block_of) - 1):
+            block_of[-1].row_of_taps = RowOfTaps(lo, node, seen, weights[first:], _tap)
         for box in boxes((shape[0], *shape[2:]), block_of[-1].elements(shape)):
             work.append((block_of[-1], [box[0], (first, size), *box[1:]]))
     if lo.knobs.fine(lo.hw.pe_moving_max):  # all channels of the first rows, then the next
@@ -113,20 +117,21 @@ class _Block:
         self.lo, self.node, self.behind, self.seen = lo, node, behind, seen
         self.kernel = weights.shape[2:]
         self.pairs: dict[int, Twin] = {}
+        self.row_of_taps: RowOfTaps | None = None
         self.weights = weights.reshape(weights.shape[0], -1).astype(np.float32)  # [C, T]
         self.channels, self.taps = self.weights.shape
         self.row = weights.shape[-1]  # taps of a row of the kernel
         self.dtype, self.name = device_dtype(node.inputs[1].dtype), node.inputs[1].name
         self.kept = device_dtype(node.output.dtype)  # what products and sums are stored in
         self.plain, self.bias = without_bias(behind.ready)
-        self.columns = self._columns()
         self.diagonal: Buffer | None = None
         columns = lo.hw.pe_columns
         self.pieces = [
             (at, min(columns, self.channels - at)) for at in range(0, self.channels, columns)
         ]
 
-    def _columns(self) -> Buffer:
+    @cached_property
+    def columns(self) -> Buffer:
         """The weights [C, T] as engines take columns: in FP32, though stored as the model's are."""
         lo = self.lo
         stored = lo.constant_image(self.weights, self.dtype, self.name)
@@ -148,6 +153,8 @@ class _Block:
     @property
     def passes(self) -> int:
         """Array passes of a tile."""
+        if self.row_of_taps is not None:
+            return self.row_of_taps.passes
         return sum(passes(self.kernel, size) for _, size in self.pieces)
 
     def size_of(self, box: Box) -> int:
@@ -163,7 +170,9 @@ class _Block:
         out = dense_tile(buffer, DType.FP32, box)
         ((_, (_, lead)),) = tiles([out, first], hw.pe_moving_max)
         moving = [_further(lead, step) for step in steps]
-        for at, size in self.pieces:
+        if self.row_of_taps is not None:
+            self.row_of_taps.emit(Ap(buffer, 0, self.channels, 0, DType.FP32, ((1, n),)), box)
+        for at, size in self.pieces if self.row_of_taps is None else ():
             target = Ap(buffer, at, size, 0, DType.FP32, ((1, n),))
             if passes(self.kernel, size) < self.taps:
                 self._pairs_of(at, size).emit(target, box)

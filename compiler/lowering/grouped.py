@@ -29,8 +29,8 @@ from isa.tiles import Dim
 
 SPREAD_BYTES = 8192
 """Bytes a partition up to which the weights of all outputs are spread at once."""
-TURNS = 3
-"""Buffers that layers alike have in turn: one is filled while another is used, and one is done."""
+TURNS = 2
+"""Buffers that layers alike have in turn: one is filled while the other is used."""
 STARTS = (96, 64, 32, 0)
 
 
@@ -50,7 +50,8 @@ def grouped(
     for low in range(0, shape[1], span):
         high = min(low + span, shape[1])
         full = made.full(low, high)
-        for first in range(low, high, spec.block):
+        blocks = range(low, high, spec.block)
+        for first in sorted(blocks, key=lambda at: min(spec.block, high - at)):
             size = min(spec.block, high - first)
             terms = []
             for t, view in enumerate(moving):

@@ -145,12 +145,11 @@ class Loading(State):
             self._wide[key] = buffer
         return self._wide[key]
 
-    def stacked_identity(self, dtype: DType, size: int) -> Buffer:
-        """[2 * size, size]: the identity twice, one on the other."""
-        key = (dtype, -1, size)
+    def stacked_identity(self, dtype: DType, size: int, times: int = 2) -> Buffer:
+        """[times * size, size]: the identity more than once, one on the other."""
+        key = (dtype, 1 - times, size)
         if key not in self._wide:
-            eye = np.eye(size, dtype=np.float32)
-            image = np.concatenate([eye, eye])
+            image = np.concatenate([np.eye(size, dtype=np.float32)] * times)
             self._wide[key] = self.constant_image(image, dtype, "stacked identity")
         return self._wide[key]
 

@@ -10,7 +10,10 @@ import pytest
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import FP32, Graph
 from compiler.graph_passes import simplify
-from compiler.lowering import depthwise
+from compiler.lowering import depthwise, row_of_taps
+from compiler.lowering.contract import Box
+from compiler.lowering.row_of_taps import RowOfTaps
+from isa.kernel import Ap
 from isa.memory import Engine
 from tests.compiler.device_run import compiled, error_on_device
 
@@ -63,6 +66,27 @@ def test_either_way_alone_is_exact_to_rounding(
     monkeypatch.setattr(depthwise, "on_array", lambda tiles, *_: [array] * len(tiles))
     graph = layer(*shape)
     assert error_on_device(graph, image(graph)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "shape", [(136, 14, 3, 1), (144, 29, 3, 2), (150, 17, 5, 1), (137, 12, 3, 1, 1, 2)]
+)
+def test_a_last_block_of_few_channels_is_exact_either_way(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    emit = RowOfTaps.emit
+
+    def noted(self: RowOfTaps, target: Ap, box: Box) -> None:
+        seen.append(target.partitions)
+        emit(self, target, box)
+
+    monkeypatch.setattr(RowOfTaps, "emit", noted)
+    monkeypatch.setattr(row_of_taps, "ENGINES_SHARE", 1e9)
+    monkeypatch.setattr(depthwise, "on_array", lambda tiles, *_: [True] * len(tiles))
+    graph = layer(*shape)
+    assert error_on_device(graph, image(graph)) < 1e-5
+    assert seen
 
 
 def test_a_depthwise_layer_keeps_all_three_engines_busy() -> None:
