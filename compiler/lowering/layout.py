@@ -234,7 +234,7 @@ def _through_reshape(value: Value, output: Value, wanted: Wishes) -> dict[Spec, 
 def _map_dim(new: tuple[int, ...], old: tuple[int, ...], spec: Spec) -> Spec | None:
     inner = math.prod(new[spec.dim + 1 :])
     extent = new[spec.dim]
-    if extent == 1:
+    if extent <= 1:
         return None
     place = 1
     for d in range(len(old) - 1, -1, -1):

@@ -28,6 +28,8 @@ UNSPECIAL = frozenset(
         "MeanVarianceNormalization", "LpNormalization", "BatchNormalization",
         "Swish", "Mish", "HardSwish", "Gelu", "SoftmaxCrossEntropyLoss",
         "NegativeLogLikelihoodLoss", "CausalConvWithState", "LinearAttention", "SwiGLU",
+        "QLinearAdd", "QLinearConv", "QLinearMatMul", "QLinearGlobalAveragePool",
+        "DequantizeLinear",
         "Gather", "OneHot", "Mod", "Pow", "Cast", "CastLike", "Round", "PRelu",
     )
 )  # fmt: skip

@@ -143,3 +143,14 @@ def test_what_folds_has_the_model_s_type() -> None:
         d.add("Add", [found, given(d, "float32", (5,))])
 
     passes(23, draw, "inf1", "half", "bfloat16")
+
+
+def test_a_split_of_nothing_among_what_is_turned() -> None:
+    def draw(d: Draft) -> None:
+        (line,) = d.add("Tile", [given(d, "float32", (3, 1, 0)), d.constant([2, 1, 1])], exact=True)
+        d.add("Split", [line, d.constant([2, 4])], 2, exact=True, axis=0)
+        (flat,) = d.add("Reshape", [line, d.constant([0, 6])], exact=True, allowzero=1)
+        d.add("ReduceMin", [given(d, "float32", (5, 3))], exact=True, axes=[0])
+        d.add("Selu", [flat])
+
+    passes(16, draw, "inf2", "empty", "float32")
