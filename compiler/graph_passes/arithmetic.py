@@ -212,3 +212,21 @@ def reduce_of_one(m: Match) -> Value | None:
     if m.attrs["keepdims"] or not axes:
         return x
     return m.reshape(x, [e for i, e in enumerate(x.shape) if i not in axes])
+
+
+@rule_for(RULES, "matmul")
+def matmul_of_one_number(m: Match) -> Value | None:
+    """matmul(x, c everywhere) = c * sum over k of x, for a number c that is not stored whole"""
+    x, spread = m[0], m.behind(m[1], "broadcast_to", shared=True)
+    number = None if spread is None else m.number(spread.inputs[0])
+    if number is None or not np.isfinite(number) or not is_float(x.dtype) or x.dtype != m[1].dtype:
+        return None
+    if min(x.rank, m[1].rank) < 2:
+        return None
+    columns = m[1].shape[-2 if m.attrs["transpose_b"] else -1]
+    rows = x.shape[-1 if m.attrs["transpose_a"] else -2]
+    axis = x.rank - (2 if m.attrs["transpose_a"] else 1)
+    total = m.emit("reduce", x, kind="sum", axes=(axis,), keepdims=False)
+    each = m.emit("mul", total, m.constant(number, x.dtype))
+    shape = (*broadcast_shapes([x.shape[:-2], m[1].shape[:-2]]), rows, columns)
+    return m.emit("broadcast_to", m.reshape(each, (*each.shape, 1)), shape=shape)

@@ -76,6 +76,11 @@ IDENTITIES: list[tuple[Make, list[str]]] = [
     (lambda m: m("mul", m("mul", m.x, 3.0), 2.0), ["mul"]),
     (lambda m: m("reduce", m.x, kind="sum", axes=(), keepdims=True), ["copy"]),
     (lambda m: m("select", m.b.constant(np.asarray(True)), m("exp", m.x), 0.0), ["exp"]),
+    (lambda m: m("matmul", m.x, m("broadcast_to", 0.5, shape=(4, 70_000))),
+     ["reduce", "mul", "reshape", "broadcast_to"]),
+    (lambda m: m("matmul", m.x, m("broadcast_to", 0.5, shape=(5, 1, 70_000, 3)),
+                 transpose_a=True, transpose_b=True),
+     ["reduce", "mul", "reshape", "broadcast_to"]),
     (lambda m: m("select", m("not", m("lt", m.x, 0.0)), m.x, 1.0), ["lt", "select"]),
 ]  # fmt: skip
 
