@@ -20,6 +20,7 @@ from compiler.graph.graph import Graph
 from compiler.graph_passes import auto_cast
 from compiler.graph_passes.align_concat import align_concat
 from compiler.graph_passes.auto_cast import Rounded
+from compiler.graph_passes.bias_last import bias_last
 from compiler.graph_passes.fold_pooled import fold_pooled
 from compiler.graph_passes.fold_rows import fold_rows
 from compiler.graph_passes.fold_shuffles import fold_shuffles
@@ -91,7 +92,7 @@ class Drafts:
     def __init__(self, graph: Graph, hw: Hardware, options: Options, clock: Clock) -> None:
         self.graph, self.hw, self.options, self.clock = graph, hw, options, clock
         self._capacity = hw.sbuf_partition_bytes
-        self._shifted = graph if "fuse-loops" in options.without else shift_clips(graph)
+        self._shifted = graph if "fuse-loops" in options.without else bias_last(shift_clips(graph))
         self._rounded: Rounded = {}
         self._bases: dict[bool, Graph] = {}
         self._cut: dict[tuple[bool, int, int], Graph | None] = {}
