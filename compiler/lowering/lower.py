@@ -80,7 +80,7 @@ PLACED: dict[str, Callable[[Lowering, Node, Spec], None]] = {
 PRODUCTS = ("matmul", "conv", "conv_transpose")
 
 
-AHEAD_S = 10e-6
+AHEAD_S = 7e-6
 """How far engines run ahead of each other, at most: what more one idles is lost to it."""
 
 
