@@ -234,7 +234,7 @@ class Drafts:
             if blocks[0] != blocks[1]:
                 variants.append(replace(best.knobs, image_dma=FREE_DMA))
         if len(best.program) <= SHORT:
-            variants.append(replace(best.knobs, tile_columns=256))
+            variants += [replace(best.knobs, tile_columns=n) for n in (256, 384)]
         for knobs in variants:
             try:
                 other = self.draft(knobs, thorough=best.planned.settled)
@@ -242,8 +242,6 @@ class Drafts:
                 continue
             if other.ticks < best.ticks:
                 best = other
-                if knobs.tile_columns == 256:
-                    variants.append(replace(best.knobs, tile_columns=128))
         return best
 
     def _in_less_room(self, folded: bool, found: Sequence[Draft]) -> Iterator[Knobs]:

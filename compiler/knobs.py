@@ -83,7 +83,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "strips": (0, AS_NEEDED, *STRIPS[:7]),
     "strip_room": (100, 75, 50, 35),
     "weight_kib": (512, 1024, 256, 128),
-    "tile_columns": (512, 256, 128),
+    "tile_columns": (512, 384, 256, 128),
     "fold_rows": (True, False),
     "tap_packing": (True, False),
     "image_dma": (150, 30),

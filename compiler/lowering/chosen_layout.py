@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from compiler.graph.graph import Node, Value
-from compiler.lowering.context import Lowering, Spec
+from compiler.graph.attrs import integers
+from compiler.graph.graph import Graph, Node, Value
+from compiler.lowering.context import PARTITIONS, Lowering, Spec
 from compiler.lowering.groups import Group
 from compiler.lowering.layout import Wishes, best
 from compiler.tiles.iterate import engines_reach, legal_start
@@ -13,11 +14,29 @@ from compiler.tiles.view import View
 def product_spec(lo: Lowering, node: Node, results: list[Value], wanted: Wishes) -> Spec:
     """Rows or columns of a product on partitions, channels of a convolution."""
     rank = len(node.output.shape)
+    if node.op == "conv" and _only_reduced(lo.graph, results):
+        return _even_blocks(node.output.shape[1])
     if node.op in ("conv", "conv_transpose"):
         return Spec.of(node.output.shape, 1)
     if results[0].id in lo.outside:
         return Spec.of(node.output.shape, rank - 2)  # rows as DRAM has them
     return best(wanted, results[0], {rank - 2, rank - 1})
+
+
+def _only_reduced(graph: Graph, results: list[Value]) -> bool:
+    """Whether nothing reads the results but reductions over other dimensions than channels."""
+    readers, kept = graph.consumers(), {v.id for v in graph.outputs}
+    return all(
+        v.id not in kept and all(r.op == "reduce" and 1 not in integers(r, "axes") for r in there)
+        for v in results
+        for there in (readers.get(v.id, []),)
+    )
+
+
+def _even_blocks(channels: int) -> Spec:
+    """Channels on partitions, in blocks of one size where as many of such do."""
+    blocks = -(-channels // PARTITIONS)
+    return Spec(1, channels // blocks if channels % blocks == 0 else PARTITIONS)
 
 
 def elementwise_spec(lo: Lowering, members: Group, wanted: Wishes) -> Spec | View:

@@ -29,6 +29,10 @@ from isa.kernel import Ap
 
 OPS = {"sum": AluOp.ADD, "mean": AluOp.ADD, "max": AluOp.MAX, "min": AluOp.MIN,
        "prod": AluOp.MULTIPLY}  # fmt: skip
+LEAST = 256
+PIECES = 8
+"""A reduction goes in so many instructions, of at least `LEAST` elements a partition: the first can
+run while its operand is still made."""
 FEW = 16
 """Elements a partition beside the blocks of a reduced dimension, up to which the vector engine
 reduces the blocks first: the array's instructions would be as many as for 64 columns."""
@@ -154,7 +158,8 @@ def _reduce_free(
         view = packed
     store = dtype if not across and scale == 1.0 else DType.FP32
     out = _like(lo, view, shape, store, f"{name}/reduced")
-    reduce_views(lo, out, view, axes, op)
+    whole = math.prod(f.extent for fs in view.factors for f in fs if not f.part)
+    reduce_views(lo, out, view, axes, op, max(LEAST, min(ELEMENTS, whole // PIECES)))
     if scale == 1.0 or across:
         return out
     return _scaled(lo, out, scale, dtype, name)

@@ -298,37 +298,46 @@ def store_turned(lo: Moving, home: View, chip: View) -> bool:
     factors = [f for f in chip.factors[wide[0]] if f.extent > 1]
     apart = [f for f in home.factors[wide[0]] if f.extent > 1]
     blocks = [(f.extent, f.part) for f in factors]
-    if len(blocks) != 2 or blocks[1] != (PARTITIONS, True) or blocks[0][1] or len(apart) != 1:
+    if len(blocks) != 2 or blocks[0][1] or not blocks[1][1] or len(apart) != 1:
+        return False
+    if blocks[1][0] != PARTITIONS and math.prod(n for n, _ in blocks) != chip.shape[wide[0]]:
         return False
     if chip.start + chip.buffer.start or apart[0].stride != 1 or chip.buffer.memory is not SBUF:
         return False
     for first in range(0, blocks[0][0], PARTITIONS):
-        _store_rows(lo, home, chip, wide[0], factors[0].stride, first)
+        _store_rows(lo, home, chip, wide[0], (factors[0].stride, blocks[1][0]), first)
     return True
 
 
-def _store_rows(lo: Moving, home: View, chip: View, dim: int, step: int, first: int) -> None:
-    """The blocks from `first` on, at most as many as there are partitions."""
-    size, left = chip.dtype.size_bytes, chip.shape[dim] - first * PARTITIONS
-    rows = min(PARTITIONS, -(-left // PARTITIONS))
-    last = min(left - (rows - 1) * PARTITIONS, PARTITIONS)  # elements of the last row
-    squares = last // BANK * BANK
-    stage = lo.kernel.sbuf(rows, PARTITIONS * size, "rows of a vector")
-    for p in range(0, PARTITIONS, BANK):
+def _store_rows(
+    lo: Moving, home: View, chip: View, dim: int, block: tuple[int, int], first: int
+) -> None:
+    """The blocks from `first` on, at most as many as there are partitions.
+
+    `block`: elements from one to the next in a partition, and partitions of one.
+    """
+    (step, width), size = block, chip.dtype.size_bytes
+    left = chip.shape[dim] - first * width
+    rows = min(PARTITIONS, -(-left // width))
+    last = min(left - (rows - 1) * width, width)  # elements of the last row
+    squares = last if last == width else last // BANK * BANK
+    stage = lo.kernel.sbuf(rows, width * size, "rows of a vector")
+    for p in range(0, width, BANK):
         there = rows if p < squares else rows - 1
+        lanes = min(BANK, width - p)
         for r in range(0, there, BANK):
             some = min(BANK, there - r)
             at = (chip.offset + (first + r) * step) * size
             _vector_block(
                 lo,
-                Ap(stage, r, some, p * size, chip.dtype, ((0, 1), (1, BANK))),
-                Ap(chip.buffer, p, BANK, at, chip.dtype, ((0, 1), (step, some))),
+                Ap(stage, r, some, p * size, chip.dtype, ((0, 1), (1, lanes))),
+                Ap(chip.buffer, p, lanes, at, chip.dtype, ((0, 1), (step, some))),
             )
-    full = rows if squares == PARTITIONS else rows - 1
-    begin = home.offset + first * PARTITIONS
-    pieces = [(stage, 0, full, 0, PARTITIONS, 0)] if full else []
+    full = rows if squares == width else rows - 1
+    begin = home.offset + first * width
+    pieces = [(stage, 0, full, 0, width, 0)] if full else []
     if full < rows:
-        end = (rows - 1) * PARTITIONS
+        end = (rows - 1) * width
         column = chip.offset + (first + rows - 1) * step
         pieces += [(stage, rows - 1, 1, 0, squares, end)] if squares else []
         if last > squares:
