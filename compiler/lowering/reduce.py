@@ -12,6 +12,7 @@ from dataclasses import replace
 from compiler.graph.attrs import integers, text
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
+from compiler.lowering.expression import FUNCTIONS
 from compiler.lowering.reduce_free import ELEMENTS, REDUCED_DIMS, reduce_views, reduced_loops
 from compiler.tiles.iterate import (
     Mismatch,
@@ -229,6 +230,8 @@ def _across(
                     start=i == 0,
                     stop=i == len(blocks) - 1,
                 )
+        if not once and stride == 1 and scale == 1.0 and _read_where_it_is(lo, result):
+            return View(tile, DType.FP32, shape, tuple(free), 0, 0, True)
         for j, (at, columns) in enumerate(halves if once else [(0, PARTITIONS)]):
             source = Ap(tile, 0, columns, 0, DType.FP32, ((1, n),))
             part = replace(target, start=at, partitions=columns)
@@ -239,6 +242,14 @@ def _across(
                 lo.load.act += max(lo.hw.engine_min_interval, n) / lo.hw.act_clock_hz
                 lo.kernel.activation(part, source, ActivationFunction.COPY, scale)
     return out
+
+
+def _read_where_it_is(lo: Lowering, value: Value) -> bool:
+    """Whether only functions of one operand read a single value: it may stay in PSUM for them."""
+    readers = lo.graph.consumers().get(value.id, [])
+    kept = any(v.id == value.id for v in lo.graph.outputs)
+    fits = device_dtype(value.dtype) is DType.FP32 and math.prod(value.shape) == 1
+    return fits and not kept and all(r.op in FUNCTIONS for r in readers)
 
 
 def _part_blocks(view: View, dim: int) -> list[tuple[int, int]]:

@@ -21,3 +21,16 @@ def test_channels_in_several_blocks_are_reduced(shape: tuple[int, ...], kind: st
     b.output(b.emit("reduce", y, kind=kind, axes=(1, 2, 3), keepdims=True), "y")
     inputs = {"x": np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
     assert error_on_device(b.finish(), inputs) <= 1e-5
+
+
+@pytest.mark.parametrize("size", [96, 1000, 1100])
+@pytest.mark.parametrize("without", [frozenset(), frozenset({"tensorize", "plan-memory"})])
+def test_a_sum_over_partitions_may_be_read_in_psum(size: int, without: frozenset[str]) -> None:
+    b = GraphBuilder("normalised")
+    x = b.input("x", (1, size, 1, 1), np.dtype(np.float32))
+    total = b.emit("reduce", x, axes=(1, 2, 3), kind="sum", keepdims=True)
+    b.output(b.emit("mul", x, b.emit("reciprocal", total)), "y")
+    b.output(b.emit("sqrt", total), "root")
+    graph = b.finish()
+    inputs = {"x": np.random.default_rng(size).random((1, size, 1, 1)).astype(np.float32)}
+    assert error_on_device(graph, inputs, auto_cast="none", without=without) <= 1e-5
