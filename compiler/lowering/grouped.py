@@ -29,8 +29,8 @@ from isa.tiles import Dim
 
 SPREAD_BYTES = 8192
 """Bytes a partition up to which the weights of all outputs are spread at once."""
-TURNS = 2
-"""Buffers that layers alike have in turn: one is filled while the other is used."""
+TURNS = 3
+"""Buffers that layers alike have in turn: one is used, one filled, and no engine waits."""
 STARTS = (96, 64, 32, 0)
 
 
