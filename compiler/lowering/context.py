@@ -50,6 +50,10 @@ __all__ = [
 ]
 
 
+NUMBERS = Spec(-1, 2)
+"""Marks the copy of a value in every partition that is in FP32."""
+
+
 class Lowering(Moving):
     """One walk over a graph, as its nodes are lowered."""
 
@@ -66,6 +70,21 @@ class Lowering(Moving):
             ones = [d for d, e in enumerate(value.shape) if e == 1]
             row = self.view(value, Spec(ones[0], 1)) if ones else self.on_one_partition(value)
             self.copies[key] = self._spread(row, f"{value.name}/replicated")
+        return self.copies[key]
+
+    def replicated_numbers(self, value: Value) -> View:
+        """`replicated` in FP32, which rounds what is beyond 2^24: the array copies no integers."""
+        here = self.views[value.id]
+        if here.replicated or here.dtype in MATMUL_DTYPES:
+            return self.replicated(value, PARTITIONS)
+        key = (value.id, NUMBERS)
+        if key in self.copies:
+            return self.copies[key]
+        row = self.on_one_partition(value)
+        numbers = self.allocate((1, *value.shape), DType.FP32, Spec(0, 1), f"{value.name}/numbers")
+        flat = replace(numbers, shape=value.shape, factors=numbers.factors[1:])
+        self.copy(flat, row)
+        self.copies[key] = self._spread(flat, f"{value.name}/replicated")
         return self.copies[key]
 
     def _spread_by_dma(self, here: View, name: str) -> View:

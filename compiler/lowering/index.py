@@ -188,7 +188,7 @@ def _rearranged(
 
 def _hot_rows(lo: Lowering, indices: Value, rows: int, count: int, dtype: DType) -> View:
     """[rows, count]: 1 where the index of column j is the row, rows on partitions."""
-    wide = lo.replicated(indices, PARTITIONS).reshape((1, count))
+    wide = lo.replicated_numbers(indices).reshape((1, count))
     assert wide is not None, "a replicated value has one factor a dimension"
     wrapped = lo.kernel.sbuf(PARTITIONS, count * 4, "indices")
     spread = View(wrapped, DType.FP32, (1, count), ((), (Factor(count, 1),)), replicated=True)
