@@ -2,7 +2,7 @@
 
     import systola
 
-    model = systola.compile("model.onnx")         # or with target=, auto_cast=, shapes=
+    model = systola.compile("model.onnx")         # or with target=, batch=, shapes=
     model.save("model.neff")
     result = systola.load("model.neff").run({"x": image})
     result.outputs["logits"], result.timing.cycles, result.report["pe_utilization"], result.trace

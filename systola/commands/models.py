@@ -78,6 +78,7 @@ def compile(
     cut = Cut.of(*host, pipeline_cores, pin_weights)
     chosen = (target, auto_cast, auto_cast_type, Extents.of(shape, batch))
     _require_places(output, report_file)
+    _require_apart(model, output, report_file)
     compiled = _compiled(model, *chosen, cut, json, Effort(level, budget), to_run=False)
     compiled.save(output)
     if report_file is not None:
@@ -129,6 +130,7 @@ def run(
     if trace is not None:
         require_writable(trace)
     _require_places(outputs, trace)
+    _require_apart(model, outputs, trace)
     given = {} if inputs is None else read_arrays(inputs)
     host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
     cut = Cut.of(*host, pipeline_cores, pin_weights)
@@ -307,6 +309,13 @@ def _require_places(*paths: Path | None) -> None:
     for path in paths:
         if path is not None:
             require_place(path)
+
+
+def _require_apart(model: Path, *paths: Path | None) -> None:
+    """Raise typer.BadParameter where a file to be written is the model that is read."""
+    for path in paths:
+        if path is not None and path.exists() and model.exists() and path.samefile(model):
+            raise typer.BadParameter(f"{str(path)!r} is the model itself: it would be overwritten")
 
 
 def _write_json(value: dict[str, Any], path: Path) -> None:

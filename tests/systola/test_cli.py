@@ -219,6 +219,17 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_model_is_not_overwritten(call: Call, tmp_path: Path) -> None:
+    model = one_node(tmp_path / "m.onnx", "Relu", [4, 8])
+    before = model.read_bytes()
+    for arguments in (("compile", "-o"), ("run", "--outputs")):
+        command, option = arguments
+        code, found = call(command, model, option, tmp_path / "." / "m.onnx")
+        assert (code, found["error"]["code"]) == (2, "SYS-U000")
+        assert "overwritten" in found["error"]["message"]
+    assert model.read_bytes() == before
+
+
 def test_inputs_that_do_not_fit_are_refused(call: Call, digits_neff: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", x=np.ones((1, 1, 8, 8), np.float32))
     refused(call("run", digits_neff, "--inputs", tmp_path / "in.npz"), "SYS-R022")
