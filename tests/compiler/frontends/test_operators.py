@@ -380,3 +380,13 @@ def test_quantisation_rounds_and_saturates() -> None:
 def test_casts(to: str) -> None:
     kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(to))
     check_node("Cast", [X * 3], 13, to=kind)
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(0, (2, 6)), (1, (4, 3)), (-1, (4, 3))])
+def test_scales_of_blocks(axis: int, shape: tuple[int, ...]) -> None:
+    x = normal(4, 6)
+    scale = np.abs(normal(*shape)).astype(np.float32) + np.float32(0.1)
+    zero = np.random.default_rng(2).integers(100, 150, shape).astype(np.uint8)
+    check_node("QuantizeLinear", [x, scale, zero], 21, axis=axis, block_size=2)
+    whole = np.random.default_rng(3).integers(0, 255, (4, 6)).astype(np.uint8)
+    check_node("DequantizeLinear", [whole, scale, zero], 21, axis=axis, block_size=2)

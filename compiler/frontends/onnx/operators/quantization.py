@@ -12,12 +12,32 @@ from compiler.graph.graph import FP32, INT32, DType, Value, is_float
 
 
 def _spread(n: OnnxNode, parameter: Value, x: Value, axis: int) -> Value:
-    """A scale or zero point (scalar, or one an entry of axis) shaped to broadcast over x."""
+    """A scale or zero point (scalar, one an entry of axis, or one a block of entries) shaped to
+    broadcast over x."""
     if parameter.size == 1:
         return n.reshape(parameter, ())
+    size = n.attr("block_size", 0)
+    if size > 0 and parameter.rank == x.rank:
+        return _blocked(n, parameter, x, axis, size)
     if parameter.rank != 1 or parameter.size != x.shape[axis]:
         raise n.refuse("blocked scales")
     return n.reshape(parameter, [e if i == axis else 1 for i, e in enumerate(x.shape)])
+
+
+def _blocked(n: OnnxNode, parameter: Value, x: Value, axis: int, size: int) -> Value:
+    """Every entry along the axis `size` times, the last perhaps fewer."""
+    wanted = tuple(-(-e // size) if i == axis else e for i, e in enumerate(x.shape))
+    if parameter.shape != wanted:
+        raise n.refuse("blocked scales that do not cover the tensor")
+    around, behind = wanted[: axis + 1], wanted[axis + 1 :]
+    apart = n.reshape(parameter, (*around, 1, *behind))
+    spread = n.b.emit("broadcast_to", apart, shape=(*around, size, *behind))
+    whole = n.reshape(spread, (*wanted[:axis], wanted[axis] * size, *behind))
+    return (
+        n.emit("slice", whole, starts=(0,) * x.rank, sizes=x.shape, steps=(1,) * x.rank)
+        if whole.shape != x.shape
+        else whole
+    )
 
 
 def quantized(n: OnnxNode, x: Value, scale: Value, zero: Value | None, to: DType) -> Value:
