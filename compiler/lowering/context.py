@@ -24,7 +24,7 @@ from compiler.lowering.places import (
     packed,
     whole_spec,
 )
-from compiler.lowering.transpose import spread_on_vector
+from compiler.lowering.turned import spread_on_vector
 from compiler.tiles.iterate import legal_start, tiles
 from compiler.tiles.view import Factor, View
 from isa.dtypes import DType

@@ -167,7 +167,8 @@ class Moving(Loading):
 
     def dma(self, dst: View, src: View) -> None:
         """dst := src by DMA; one of them is in DRAM."""
-        from compiler.lowering.transpose import row_major_stage, store_turned
+        from compiler.lowering.transpose import row_major_stage
+        from compiler.lowering.turned import store_turned
 
         loads = src.buffer.memory is DRAM
         chip = dst if loads else src
