@@ -29,7 +29,7 @@ UNSPECIAL = frozenset(
         "Swish", "Mish", "HardSwish", "Gelu", "SoftmaxCrossEntropyLoss",
         "NegativeLogLikelihoodLoss", "CausalConvWithState", "LinearAttention", "SwiGLU",
         "QLinearAdd", "QLinearConv", "QLinearMatMul", "QLinearGlobalAveragePool",
-        "DequantizeLinear",
+        "DequantizeLinear", "RotaryEmbedding",
         "Gather", "OneHot", "Mod", "Pow", "Cast", "CastLike", "Round", "PRelu",
     )
 )  # fmt: skip
