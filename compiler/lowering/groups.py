@@ -83,7 +83,9 @@ def group(
             members += _followers(nodes[i + 1 : i + 1 + WINDOW], node, i, last_use, taken, joins)
         taken.update(id(m) for m in members)
         groups.append(Group(tuple(members), readers))
-    return _ordered(groups)
+    while len(order := _ordered(groups)) < len(groups):
+        groups = _parted(groups, order, readers)
+    return order
 
 
 def never_whole(graph: Graph, groups: Sequence[Group]) -> set[int]:
@@ -153,7 +155,8 @@ def _followers(
 
 
 def _ordered(groups: list[Group]) -> list[Group]:
-    """Topological order; among those ready, the one whose first node comes first.
+    """Topological order, but for those that wait for each other; among those ready, the one whose
+    first node comes first.
 
     A movement counts as standing right behind what it moves: what it makes can then be used, and
     its operand forgotten, at once.
@@ -179,5 +182,16 @@ def _ordered(groups: list[Group]) -> list[Group]:
             waits[r].discard(g)
             if not waits[r]:
                 heapq.heappush(ready, place[r])
-    assert len(order) == len(groups), "groups depend on each other in a circle"
     return order
+
+
+def _parted(groups: list[Group], order: list[Group], readers: dict[int, list[Node]]) -> list[Group]:
+    """Groups that wait for each other in a circle node by node: each has a member that reads the
+    other's first, and neither member could know that when it joined."""
+    done = {id(g) for g in order}
+    made: list[Group] = []
+    for g in groups:
+        apart = id(g) not in done and g.nest is None
+        made += [Group((n,), readers) for n in g.nodes] if apart else [g]
+    assert len(made) > len(groups), "single nodes do not depend on each other in a circle"
+    return made

@@ -154,3 +154,17 @@ def test_a_split_of_nothing_among_what_is_turned() -> None:
         d.add("Selu", [flat])
 
     passes(16, draw, "inf2", "empty", "float32")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_groups_that_would_wait_for_each_other(target: str) -> None:
+    """The halves of one number serve a comparison and, with its result's group, a reduction."""
+
+    def draw(d: Draft) -> None:
+        x = given(d, "int32", (2, 5))
+        d.add("Less", [x, given(d, "int32", (2, 5))])
+        (least,) = d.add("ReduceMin", [x], keepdims=0)
+        (rest,) = d.add("Sub", [least, given(d, "int32", (16, 5))])
+        d.add("Identity", [rest], exact=True)
+
+    passes(10, draw, target, "wide", "float32")
