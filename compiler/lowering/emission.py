@@ -35,15 +35,18 @@ Scalar = Col | float
 
 @dataclass
 class Load:
-    """Busy seconds of the engines so far: who gets the next instruction."""
+    """Busy seconds of the engines so far, with what they idled: who gets the next instruction."""
 
     act: float = 0.0
     dve: float = 0.0
     pe: float = 0.0
+    lead: float = 0.0
+    """How much more the vector engine idled than the array: in a long run it has this to spare."""
 
     def catch_up(self, seconds: float) -> None:
         """An engine far behind the busiest has idled: it will never have that time again."""
         floor = max(self.act, self.dve, self.pe) - seconds
+        self.lead += max(floor - self.dve, 0.0) - max(floor - self.pe, 0.0)
         self.act, self.dve, self.pe = (max(x, floor) for x in (self.act, self.dve, self.pe))
 
     def since(self, before: Load) -> Load:

@@ -68,7 +68,7 @@ class Moving(Loading):
         hw, elements = self.hw, math.prod(moved.shape)
         array = elements / (hw.pe_columns * hw.pe_clock_hz)  # a column of the identity a cycle
         vector = elements / (TRANSPOSED_LANES * hw.dve_clock_hz)
-        return self.load.dve + vector < self.load.pe + array
+        return self.load.dve + vector < self.load.pe + self.load.lead + array
 
     def _shift(self, dst: View, src: View) -> bool:
         """By DMA inside SBUF: the same dimensions on partitions, from whichever first partition."""
