@@ -8,6 +8,8 @@ Left as they are: shifts *before* a product (a large mean that cancels would be 
 
 from __future__ import annotations
 
+import numpy as np
+
 from compiler.graph.graph import Node, Value, is_float
 from compiler.graph_passes.rewriting import Match, RuleSet, rule_for
 
@@ -106,6 +108,17 @@ def _times(m: Match, weights: Value, scale: Value, axis: int) -> Value:
     extents = [1] * weights.rank
     extents[axis] = scale.size
     return m.emit("mul", weights, m.reshape(scale, extents))
+
+
+@rule_for(RULES, "conv", "conv_transpose")
+def store_weights(m: Match) -> Value | None:
+    """conv(x, broadcast(constant)) = conv(x, w): weights are packed ahead, not spread on the device"""
+    spread = m.behind(m[1], "broadcast_to", shared=True)
+    few = None if spread is None else m.array(spread.inputs[0])
+    if few is None:
+        return None
+    whole = m.constant(np.broadcast_to(few, m[1].shape), m[1].dtype)
+    return m.emit(m.op, m[0], whole, **m.attrs)
 
 
 @rule_for(RULES, "conv", "matmul")

@@ -312,7 +312,7 @@ class _Placed(Rebuilder):
                 made = self._outer(made, 0, place, piece)
             else:
                 axis = 0 if node.op == "conv" else 1 - (len(node.output.shape) - array.ndim)
-                if axis >= 0 and array.shape[axis] > 1:
+                if 0 <= axis < array.ndim and array.shape[axis] > 1:
                     made = self._outer(made, axis, place, piece)
             if made is not array:
                 weights[i] = self.b.constant(made, v.dtype, v.name)

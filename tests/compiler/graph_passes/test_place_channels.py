@@ -82,3 +82,20 @@ def test_parts_begin_where_engines_may(channels: tuple[int, ...]) -> None:
 def test_stages_are_exact_to_rounding(channels: tuple[int, ...], flat: bool) -> None:
     graph = stages(channels, flat=flat)
     assert error_on_device(graph, image(graph)) < 1e-4
+
+
+def test_a_number_beside_a_vector_is_left_alone() -> None:
+    """A model with placed concatenations may do anything else, with scalars and short shapes."""
+    b = GraphBuilder("stages")
+    v = b.input("v", (1,), FP32)
+    b.output(b.emit("mul", v, b.constant(np.float32(3.0))), "scaled")
+    x = b.input("x", (1, 24, 8, 8), FP32)
+    x = b.emit("concat", conv(b, x, 30, kernel=2), pooled(b, x), axis=1)
+    b.output(conv(b, b.emit("add", conv(b, x, x.shape[1]), x), 20), "y")
+    graph = simplify(b.finish())
+    inputs = {"x": RNG.standard_normal((1, 24, 8, 8)).astype(np.float32), "v": np.float32([2.0])}
+    placed = place_channels(graph)
+    assert placed is not graph
+    want, got = (evaluate(g, inputs) for g in (graph, placed))
+    for name in ("y", "scaled"):
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-4)

@@ -293,3 +293,14 @@ class TestNarrowing:
         assert [(n.op, n.output.dtype) for n in graph.nodes] == [("argmax", INT32), ("cast", INT64)]
         assert BOOL not in {v.dtype for v in graph.values()}
         assert BF16 not in {v.dtype for v in graph.values()}
+
+
+def test_weights_that_one_number_stands_for_are_stored() -> None:
+    """However large: spreading them on the device would take an instruction a column."""
+    attrs: dict[str, Any] = {"strides": (1,), "dilations": (1,), "pads": ((0, 0),), "groups": 1}
+
+    def make(m: Maker) -> Value:
+        return m("conv", m.x, m("broadcast_to", 0.5, shape=(100_000, 3, 1)), **attrs)
+
+    assert "broadcast_to" in [node.op for node in built(make).nodes]
+    assert ops_after(make) == ["conv"]
