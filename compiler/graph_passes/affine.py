@@ -112,7 +112,7 @@ def _times(m: Match, weights: Value, scale: Value, axis: int) -> Value:
 
 @rule_for(RULES, "conv", "conv_transpose")
 def store_weights(m: Match) -> Value | None:
-    """conv(x, broadcast(constant)) = conv(x, w): weights are packed ahead, not spread on the device"""
+    """conv(x, broadcast(constant)) = conv(x, w): weights are packed ahead, not spread by engines"""
     spread = m.behind(m[1], "broadcast_to", shared=True)
     few = None if spread is None else m.array(spread.inputs[0])
     if few is None:
