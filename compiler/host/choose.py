@@ -30,11 +30,11 @@ transforms off by 1e-5 of the range, aligned corners, output shapes. So does a D
 in a seed's random numbers. The reference evaluator deviates in others (a norm of order 1 sums no
 magnitudes), so a section has operators of one kind only."""
 _T = onnx.TensorProto
-# Element types that onnxruntime takes from numpy and gives back.
+# Element types that onnxruntime takes from numpy and gives back; BF16 as FP32 (`halves.py`).
 _TAKEN = frozenset(
     (
         _T.FLOAT, _T.UINT8, _T.INT8, _T.UINT16, _T.INT16, _T.INT32, _T.INT64, _T.STRING, _T.BOOL,
-        _T.FLOAT16, _T.DOUBLE, _T.UINT32, _T.UINT64, _T.UNDEFINED,
+        _T.FLOAT16, _T.DOUBLE, _T.UINT32, _T.UINT64, _T.UNDEFINED, _T.BFLOAT16,
     )
 )  # fmt: skip
 

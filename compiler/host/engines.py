@@ -11,22 +11,71 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx
 
+from compiler.host.halves import widened
+
 Feeds: TypeAlias = Mapping[str, Any]
 Runner: TypeAlias = Callable[[Feeds], dict[str, Any]]
 
 
 def open_onnxruntime(model: bytes) -> Runner:
-    """By onnxruntime on one thread, so that the same inputs give the same bits.
+    """By onnxruntime on one thread, so that the same inputs give the same bits; in FP32 what it
+    does not run in FP16 and BF16.
 
     Raises:
         Exception: onnxruntime's own kinds, which share no base: it does not run the model.
     """
+    try:
+        return _by_onnxruntime(model)
+    except Exception:  # onnxruntime's own kinds share no base
+        wide = _in_fp32(model, _by_onnxruntime)
+        if wide is None:
+            raise
+        return wide
+
+
+def open_reference(model: bytes) -> Runner:
+    """By onnx's reference evaluator; FP16 and BF16 in FP32 where it can.
+
+    Raises:
+        Exception: of onnx's kinds: it does not run the model.
+    """
+    first = _by_reference(model)
+    wide = _in_fp32(model, _by_reference)
+    if wide is None:
+        return first
+
+    def run(feeds: Feeds) -> dict[str, Any]:
+        try:
+            return wide(feeds)
+        except Exception:  # any kind: it does not run the model so
+            return first(feeds)
+
+    return run
+
+
+def _in_fp32(model: bytes, engine: Callable[[bytes], Runner]) -> Runner | None:
+    """The model by an engine with what is FP16 or BF16 computed in FP32; None if nothing is.
+
+    Raises:
+        Exception: of the engine's kinds: it does not run the model so.
+    """
+    wide = widened(model)
+    if wide is None:
+        return None
+    run = engine(wide.model)
+    return lambda feeds: wide.found(run(wide.fed(dict(feeds))))
+
+
+def _by_onnxruntime(model: bytes) -> Runner:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    border = (*session.get_inputs(), *session.get_outputs())
+    if any("bfloat16" in tensor.type for tensor in border):
+        raise TypeError("onnxruntime takes no BF16 from numpy")
     names = [o.name for o in session.get_outputs()]
 
     def run(feeds: Feeds) -> dict[str, Any]:
@@ -35,12 +84,7 @@ def open_onnxruntime(model: bytes) -> Runner:
     return run
 
 
-def open_reference(model: bytes) -> Runner:
-    """By onnx's reference evaluator.
-
-    Raises:
-        Exception: of onnx's kinds: it does not run the model.
-    """
+def _by_reference(model: bytes) -> Runner:
     from onnx.reference import ReferenceEvaluator
 
     proto = onnx.load_model_from_string(model)

@@ -168,3 +168,14 @@ def test_groups_that_would_wait_for_each_other(target: str) -> None:
         d.add("Identity", [rest], exact=True)
 
     passes(10, draw, target, "wide", "float32")
+
+
+def test_a_mean_of_halves_on_the_host_is_rounded_once() -> None:
+    """A thousand terms, for which the look-up is the host's; BF16 sums of them stand still."""
+
+    def draw(d: Draft) -> None:
+        scores, labels = given(d, "float32", (13, 5, 8, 17)), given(d, "int64", (13, 8, 17), 0, 4)
+        d.add("SoftmaxCrossEntropyLoss", [scores, labels], reduction="mean")
+        d.add("Ceil", [given(d, "float32", (3, 7))])
+
+    passes(20, draw, "inf1", "half", "bfloat16")
