@@ -38,7 +38,7 @@ def traced_model(
         torch.onnx.export(
             trace.module.eval(),
             tuple(trace.inputs.values()),
-            data,  # type: ignore[arg-type]
+            data,
             dynamo=False,
             opset_version=OPSET,
             input_names=list(trace.inputs),
