@@ -87,11 +87,22 @@ def _types(proto: onnx.ModelProto) -> dict[str, int]:
 
 
 def _is_plain(node: onnx.NodeProto, kinds: dict[str, int]) -> bool:
-    """Whether the node has tensors of known types only, and takes them by their numbers."""
-    bodies = any(a.HasField("g") or a.graphs for a in node.attribute)
+    """Whether the node has tensors of known types only, and takes the narrow ones by their numbers,
+    in no body of its own."""
     names = [n for n in (*node.input, *node.output) if n]
     known = all(kinds.get(n, _T.UNDEFINED) != _T.UNDEFINED for n in names)
-    return known and not bodies and node.op_type not in OF_BITS
+    within = set(_names_within(node))
+    apart = not within or not any(kinds.get(n) in HALVES for n in (*names, *within))
+    return known and apart and node.op_type not in OF_BITS
+
+
+def _names_within(node: onnx.NodeProto) -> Iterator[str]:
+    """The tensors in a node's bodies."""
+    for attribute in node.attribute:
+        for body in (attribute.g, *attribute.graphs):
+            yield from (o.name for o in body.output)
+            for inner in body.node:
+                yield from (*inner.input, *inner.output, *_names_within(inner))
 
 
 def _constants(graph: onnx.GraphProto, narrow: dict[str, int]) -> Iterator[onnx.NodeProto]:

@@ -179,3 +179,19 @@ def test_a_mean_of_halves_on_the_host_is_rounded_once() -> None:
         d.add("Ceil", [given(d, "float32", (3, 7))])
 
     passes(20, draw, "inf1", "half", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("op", "bound", "real"),
+    [("Shrink", "lambd", "float16"), ("ThresholdedRelu", "alpha", "float16"),
+     ("ThresholdedRelu", "alpha", "bfloat16")],
+)  # fmt: skip
+def test_a_threshold_between_two_halves_is_not_rounded(op: str, bound: str, real: str) -> None:
+    """The half that it would be rounded to is above it."""
+
+    def draw(d: Draft) -> None:
+        above = 1.4013671875 if real == "float16" else 1.40625
+        x = exactly(d, [above, 1.3984375, -above, 2], "float32")
+        d.add(op, [x], **{bound: above - 1e-4})
+
+    passes(22, draw, "inf2", "half", real)

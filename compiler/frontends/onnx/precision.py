@@ -2,8 +2,9 @@
 
     y = asinh(x: float16)   ->   y = cast(asinh(cast(x, float32)), float16)
 
-A step that was rounded to eight bits would leave little: log(1 + x) is 0 below 2**-9. So do the
-frameworks. Products are left as they are: they sum in FP32 anyway, and are four times as fast.
+A step that was rounded to eight bits would leave little: log(1 + x) is 0 below 2**-9; a threshold
+that was rounded is another. So do the frameworks. Products are left as they are: they sum in FP32
+anyway, and are four times as fast.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ IN_STEPS = frozenset(
         "InstanceNormalization", "LRN", "LayerNormalization", "LogSoftmax", "LpNormalization",
         "LpPool", "Mean", "MeanVarianceNormalization", "NegativeLogLikelihoodLoss", "Pow",
         "QuantizeLinear", "RMSNormalization", "ReduceL1", "ReduceL2", "ReduceLogSum",
-        "ReduceLogSumExp", "ReduceSumSquare", "Resize", "RotaryEmbedding", "Selu", "Sinh",
+        "ReduceLogSumExp", "ReduceSumSquare", "Resize", "RotaryEmbedding", "Selu", "Shrink", "Sinh",
         "Softmax", "SoftmaxCrossEntropyLoss", "Softsign", "Sum", "SwiGLU", "Swish", "Tan",
-        "Upsample",
+        "ThresholdedRelu", "Upsample",
     )
 )  # fmt: skip
 

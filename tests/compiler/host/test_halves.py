@@ -98,3 +98,25 @@ def test_what_is_not_narrow_or_not_known_is_left_alone() -> None:
     first = helper.make_node("SequenceAt", ["s", "i"], ["y"])
     takes = {"x": narrow, "i": TensorProto.INT64}
     assert widened(model_of([pair, first], takes, {"y": narrow})) is None
+
+
+def test_a_body_without_halves_is_no_hindrance() -> None:
+    """A Loop in FP32 beside a conversion, as Range expands to in BF16."""
+    info, plain = helper.make_tensor_value_info, TensorProto.FLOAT
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["still"]),
+         helper.make_node("Add", ["before", "step"], ["after"]),
+         helper.make_node("Identity", ["before"], ["each"])],
+        "body",
+        [info("i", TensorProto.INT64, []), info("on", TensorProto.BOOL, []),
+         info("before", plain, [])],
+        [info("still", TensorProto.BOOL, []), info("after", plain, []), info("each", plain, [])],
+    )  # fmt: skip
+    loop = helper.make_node("Loop", ["n", "go", "start"], ["last", "all"], body=body)
+    cast = helper.make_node("Cast", ["all"], ["y"], to=TensorProto.BFLOAT16)
+    takes = {"n": TensorProto.INT64, "go": TensorProto.BOOL, "start": plain, "step": plain}
+    model = model_of([loop, cast], takes, {"y": TensorProto.BFLOAT16})
+    feeds = {"n": np.int64(2), "go": np.bool_(True), "start": np.float32(1), "step": np.float32(2)}
+    assert choose(model) == ("onnxruntime", True)
+    found = open_section(model, "onnxruntime", False).run(feeds)["y"]
+    np.testing.assert_array_equal(found, np.array([1, 3], BF16), strict=True)
