@@ -101,7 +101,10 @@ def plot(rows: Mapping[str, Row], target: str, file: Path) -> None:
     colour = {"DRAM": "#4878a8", "PE": "#c8743c"}
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.27 * len(shown)), layout="constrained")
     ratios = [r["bound_ratio"] for _, r in shown]
-    axes.barh(range(len(shown)), ratios, color=[colour[r["bound_by"]] for _, r in shown])
+    axes.set_xscale("log")
+    beyond = [ratio - 1 for ratio in ratios]
+    colours = [colour[r["bound_by"]] for _, r in shown]
+    axes.barh(range(len(shown)), beyond, left=1, color=colours)
     for i, (name, row) in enumerate(shown):
         limit = ENTRIES[name].limit
         at = max(row["bound_ratio"], limit or 0)
@@ -110,8 +113,10 @@ def plot(rows: Mapping[str, Row], target: str, file: Path) -> None:
             axes.plot([limit, limit], [i - 0.42, i + 0.42], color="black", linewidth=1.6)
     axes.set_yticks(range(len(shown)), [n for n, _ in shown], fontsize=8)
     axes.set_ylim(-0.6, len(shown) - 0.4)
-    axes.set_xlim(0, 1.08 * max(ratios, default=1))
-    axes.axvline(1, color="grey", linewidth=0.8)
+    ticks = [t for t in (1, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500) if t <= max(ratios, default=1)]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(1, 1.4 * max(ratios, default=1))
     axes.set_xlabel(f"cycles over the bound, {target}, one core, BF16")
     keys = [
         Patch(color=colour["DRAM"], label="DRAM is the bound"),
