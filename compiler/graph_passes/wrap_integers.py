@@ -42,7 +42,8 @@ def _may_pass(node: Node, ranges: dict[int, Range]) -> bool:
         return False
     if node.op == "cast":
         source = node.inputs[0]
-        if source.dtype != INT32 and not _is_small(source):
+        long = is_integer(source.dtype) and source.dtype.itemsize == 8  # 32 of its bits are kept
+        if source.dtype != INT32 and not long and not _is_small(source):
             return False
         return source.id not in ranges or not fits(ranges[source.id], node.output)
     if node.op not in ARITHMETIC:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.fuzz.draft import Draft, Value
@@ -195,3 +196,13 @@ def test_a_threshold_between_two_halves_is_not_rounded(op: str, bound: str, real
         d.add(op, [x], **{bound: above - 1e-4})
 
     passes(22, draw, "inf2", "half", real)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("to", [onnx.TensorProto.UINT8, onnx.TensorProto.INT16])
+def test_what_is_left_of_large_integers_is_their_low_bits(target: str, to: int) -> None:
+    def draw(d: Draft) -> None:
+        d.add("Cast", [exactly(d, [[1], [-1], [300], [70000], [-40000]], "int64")], to=to)
+        d.add("Cast", [exactly(d, [[1], [300], [70000]], "uint64")], to=to)
+
+    passes(13, draw, target, "plain", "float32")
