@@ -233,16 +233,22 @@ class Drafts:
             blocks = [find_images(best.graph, self.hw, p) for p in (best.knobs.image_dma, FREE_DMA)]
             if blocks[0] != blocks[1]:
                 variants.append(replace(best.knobs, image_dma=FREE_DMA))
-        if len(best.program) <= SHORT:
-            variants += [replace(best.knobs, tile_columns=n) for n in (256, 384)]
         for knobs in variants:
-            try:
-                other = self.draft(knobs, thorough=best.planned.settled)
-            except CapacityError:
-                continue
-            if other.ticks < best.ticks:
-                best = other
+            best = self._better(best, knobs)
+        if len(best.program) <= SHORT:
+            whole = best
+            for columns in (256, 384):  # the middle where halves gain nothing
+                if best is whole:
+                    best = self._better(best, replace(best.knobs, tile_columns=columns))
         return best
+
+    def _better(self, best: Draft, knobs: Knobs) -> Draft:
+        """The draft, or one with other knobs if that takes less time."""
+        try:
+            other = self.draft(knobs, thorough=best.planned.settled)
+        except CapacityError:
+            return best
+        return other if other.ticks < best.ticks else best
 
     def _in_less_room(self, folded: bool, found: Sequence[Draft]) -> Iterator[Knobs]:
         """The candidates, then a batch cut as each layer needs; where none of them fits, those that
