@@ -50,8 +50,8 @@ def integer_ranges(graph: Graph) -> dict[int, Range]:
     ranges: dict[int, Range] = {}
     for value in graph.constant_values:
         array = graph.constants[value.id]
-        if is_integer(value.dtype) and array.size:
-            ranges[value.id] = int(array.min()), int(array.max())
+        if is_integer(value.dtype):  # of no elements any range is true
+            ranges[value.id] = (int(array.min()), int(array.max())) if array.size else (0, 0)
     for value in graph.inputs:
         bound = _index_bound(graph, value)
         if bound is not None:

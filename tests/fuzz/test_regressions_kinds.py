@@ -206,3 +206,13 @@ def test_what_is_left_of_large_integers_is_their_low_bits(target: str, to: int) 
         d.add("Cast", [exactly(d, [[1], [300], [70000]], "uint64")], to=to)
 
     passes(13, draw, target, "plain", "float32")
+
+
+def test_a_product_with_a_constant_of_no_elements() -> None:
+    """Each round of the passes would have made several products of it."""
+
+    def draw(d: Draft) -> None:
+        d.add("Mul", [given(d, "int32", (3, 0)), d.constant(np.zeros((3, 0)), "int32")])
+        d.add("Relu", [given(d, "float32", (5,))])
+
+    passes(14, draw, "inf2", "empty", "float32")
