@@ -186,7 +186,10 @@ def cast(d: Draft, op: str) -> None:
 
 @draws("CastLike")
 def cast_like(d: Draft, op: str) -> None:
-    d.add(op, [d.pick(NUMBERS), d.pick(("float32", "int32"))], exact=True)
+    a, like = d.pick(NUMBERS), d.pick(("float32", "int32"))
+    if like.dtype.startswith("u") and a.array.dtype.kind not in "iu" and (a.array < 0).any():
+        raise Unsuitable  # what a negative number becomes is not defined
+    d.add(op, [a, like], exact=True)
 
 
 @draws("Dropout")
