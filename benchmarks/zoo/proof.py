@@ -90,12 +90,18 @@ def prove(name: str, target: str, most_macs: float | None) -> Proof:
 
 def _agrees(model: Any, hw: Any, run: bool) -> bool | None:
     """Verify a model's programs; run each by both simulators: whether DRAM is the same after."""
-    from isa.semantics import run_reference
     from simulator.runtime import Device
 
     loaded = Device(hw).load(model)
     if not run or len(loaded.cores) != 1:
         return None
+    return same_window(model, hw, loaded)
+
+
+def same_window(model: Any, hw: Any, loaded: Any) -> bool:
+    """Run drawn inputs by both simulators: whether DRAM is the same after, to the byte."""
+    from isa.semantics import run_reference
+
     loaded.run(seed=1, function_only=True)
     (core,) = loaded.cores
     window = np.zeros_like(core.dram)

@@ -117,13 +117,15 @@ def _rows(pool: Node, blocks: int) -> tuple[int, int, int] | None:
 
 
 class _Folder(Rebuilder):
+    keeps_names = True
+
     def __init__(self, graph: Graph, chains: list[_Chain]) -> None:
         super().__init__(graph)
         self.makes = {id(c.conv): c for c in chains}
         self.inside = {id(n): c for c in chains for n in (*c.between, c.pool)}
         self.wholes: dict[int, Value] = {}
         self.reads = {c.pool.output.id: c for c in chains}
-        self.folded = {n.output.id for c in chains for n in (c.conv, *c.between, c.pool)}
+        self.changed = {n.output.id for c in chains for n in (c.conv, *c.between, c.pool)}
 
     def node(self, node: Node) -> None:
         operands = [self.new[v.id] for v in node.inputs]
@@ -147,11 +149,6 @@ class _Folder(Rebuilder):
                     operands[i] = self._whole(self.reads[v.id])
         kinds = [v.dtype for v in node.outputs]
         self.bind_all(node, self.b.emit_all(node.op, operands, attrs, kinds))
-
-    def bind(self, old: Value, value: Value) -> None:
-        super().bind(old, value)
-        if old.id not in self.folded:
-            self.b.rename(value, old.name)
 
     def _whole(self, chain: _Chain) -> Value:
         """The pooling's result out of its blocks."""

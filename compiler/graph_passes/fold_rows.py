@@ -120,14 +120,16 @@ def _read_folded(reader: Node, found: set[int]) -> bool:
 
 
 class _Folder(Rebuilder):
+    keeps_names = True
+
     def __init__(self, graph: Graph, folded: set[int]) -> None:
         super().__init__(graph)
-        self.folded = folded
+        self.changed = folded
 
     def node(self, node: Node) -> None:
         operands = [self.new[v.id] for v in node.inputs]
         attrs = dict(node.attrs)
-        sides = [v.id in self.folded for v in (*node.inputs[:1], node.output)]
+        sides = [v.id in self.changed for v in (*node.inputs[:1], node.output)]
         if node.op == "conv" and any(sides):
             attrs["folds"] = tuple(FOLDS if side else 1 for side in sides)
             weights = self._filled_up(node, *sides)
@@ -136,18 +138,13 @@ class _Folder(Rebuilder):
                 attrs["groups"] = ROOM
             fill = numbers(node, "fill")
             attrs["fill"] = (*fill, *(fill[-1:] * (ROOM - len(fill))))
-        elif node.output.id in self.folded:
+        elif node.output.id in self.changed:
             operands = [
                 self.b.constant(self._repeated(v), name=v.name) if self.graph.is_constant(v) else o
                 for v, o in zip(node.inputs, operands, strict=True)
             ]
         kinds = [v.dtype for v in node.outputs]
         self.bind_all(node, self.b.emit_all(node.op, operands, attrs, kinds))
-
-    def bind(self, old: Value, value: Value) -> None:
-        super().bind(old, value)
-        if old.id not in self.folded:
-            self.b.rename(value, old.name)
 
     def _filled_up(self, node: Node, folded_in: bool, folded_out: bool) -> Array:
         """The weights with zeros for the channels that fill a block up."""

@@ -14,6 +14,7 @@ class Rebuilder:
 
     Attributes:
         keeps_names: whether what stands for an old value is equal to it and may bear its name.
+        changed: ids of the old values for which that does not hold.
     """
 
     keeps_names: ClassVar[bool] = False
@@ -22,6 +23,7 @@ class Rebuilder:
         self.graph, self.b = graph, GraphBuilder(graph.name)
         self.b.notes.extend(graph.notes)
         self.new: dict[int, Value] = {}
+        self.changed: set[int] = set()
 
     def run(self) -> Graph:
         """The graph rebuilt."""
@@ -67,5 +69,5 @@ class Rebuilder:
     def bind(self, old: Value, value: Value) -> None:
         """`value` stands for an old one."""
         self.new[old.id] = value
-        if self.keeps_names:
+        if self.keeps_names and old.id not in self.changed:
             self.b.rename(value, old.name)

@@ -184,18 +184,8 @@ class SoftmaxRows:
         inverse = self._column(rows, 1)
         lo.kernel.reciprocal(inverse, sums)
         whole = Ap(buffer, 0, rows, 0, self.dtype, ((1, self.keys),))
-        self._times(whole, inverse)
+        lo.engine_scale(whole, whole, inverse)
         return whole
-
-    def _times(self, whole: Ap, column: Ap) -> None:
-        lo, hw = self.lo, self.lo.hw
-        cycles = max(hw.engine_min_interval, whole.free)
-        if lo.load.act <= lo.load.dve:
-            lo.load.act += cycles / hw.act_clock_hz
-            lo.kernel.activation(whole, whole, ActivationFunction.COPY, column)
-        else:
-            lo.load.dve += cycles / hw.dve_clock_hz
-            lo.kernel.tensor_scalar(whole, whole, AluOp.MULTIPLY, column)
 
     def _reduced(self, parts: list[Ap], rows: int, op: AluOp, negate: bool = False) -> Ap:
         """A value a row over all columns of the parts."""

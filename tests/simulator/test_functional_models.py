@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from benchmarks.zoo import proof
 from compiler.options import Options
 from compiler.pipeline import compile_model
 from isa.hardware import load_target
-from isa.semantics import run_reference
 from simulator.functional import prepare
 from simulator.runtime import Device
 
@@ -24,14 +23,7 @@ def same_window(models_dir: Path, pattern: str, auto_cast: str) -> None:
     options = Options("inf1", auto_cast, "bf16", {})
     model = compile_model(str(path), options, lambda _: None).neff
     hw = load_target("inf1")
-    loaded = Device(hw).load(model, check=False)
-    loaded.run(seed=1, function_only=True)
-    (core,) = loaded.cores
-    window = np.zeros_like(core.dram)
-    for name in [t.buffer for t in model.inputs] + list(model.constants):
-        buffer = core.buffer(name)
-        window[buffer.address : buffer.end] = core.view(name)
-    assert np.array_equal(run_reference(model.program, hw, window).dram, core.dram)
+    assert proof.same_window(model, hw, Device(hw).load(model, check=False))
     assert prepare(model.program, hw).native == 1.0
 
 
