@@ -236,10 +236,10 @@ def _across(
             source = Ap(tile, 0, columns, 0, DType.FP32, ((1, n),))
             part = replace(target, start=at, partitions=columns)
             if j % 2:
-                lo.load.dve += max(lo.hw.engine_min_interval, n) / lo.hw.dve_clock_hz
+                lo.vector_busy(n)
                 lo.kernel.tensor_scalar(part, source, AluOp.MULTIPLY, scale)
             else:
-                lo.load.act += max(lo.hw.engine_min_interval, n) / lo.hw.act_clock_hz
+                lo.scalar_busy(n)
                 lo.kernel.activation(part, source, ActivationFunction.COPY, scale)
     return out
 

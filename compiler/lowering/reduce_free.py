@@ -95,7 +95,7 @@ def _reduce_region(
         src_dims = (*((a.strides[1], a.extent) for a in body),
                     *((r.strides[0], r.extent) for r in reduced))  # fmt: skip
         read = math.prod(n for _, n in src_dims) / (2 if fast else 1)
-        lo.load.dve += max(lo.hw.engine_min_interval, read) / lo.hw.dve_clock_hz
+        lo.vector_busy(read)
         lo.kernel.tensor_reduce(
             Ap(out.buffer, out.start, count, starts[0] * out.dtype.size_bytes, out.dtype, out_dims),
             Ap(src.buffer, src.start, count, starts[1] * src.dtype.size_bytes, src.dtype, src_dims),

@@ -193,7 +193,7 @@ class SoftmaxRows:
         made = self._column(rows, len(parts))
         for i, ap in enumerate(parts):
             out = replace(made, offset=4 * i, dims=((0, 1),))
-            lo.load.dve += max(lo.hw.engine_min_interval, ap.free) / lo.hw.dve_clock_hz
+            lo.vector_busy(ap.free)
             lo.kernel.tensor_reduce(out, ap, op, 1, negate=negate and len(parts) == 1)
         if len(parts) == 1:
             return made

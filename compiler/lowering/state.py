@@ -164,24 +164,28 @@ class State(ABC):
     def constant_image(self, image: Array, dtype: DType, name: str) -> Buffer:
         """Load a packed image [partitions, elements] into a new SBUF buffer."""
 
+    def scalar_busy(self, elements: float) -> None:
+        """Count an instruction of the scalar engine over so many elements a partition."""
+        self.load.act += max(self.hw.engine_min_interval, elements) / self.hw.act_clock_hz
+
+    def vector_busy(self, elements: float) -> None:
+        """Count an instruction of the vector engine over so many elements a partition."""
+        self.load.dve += max(self.hw.engine_min_interval, elements) / self.hw.dve_clock_hz
+
     def engine_copy(self, out: Ap, ap: Ap) -> None:
         """One copy by the elementwise engine that has less to do."""
-        hw = self.hw
-        cycles = max(hw.engine_min_interval, out.free)
         if out.dtype.is_float and ap.dtype.is_float and self.load.act <= self.load.dve:
-            self.load.act += cycles / hw.act_clock_hz
+            self.scalar_busy(out.free)
             self.kernel.activation(out, ap, ActivationFunction.COPY)
         else:
-            self.load.dve += cycles / hw.dve_clock_hz
+            self.vector_busy(out.free)
             self.kernel.tensor_copy(out, ap)
 
     def engine_scale(self, out: Ap, ap: Ap, column: Ap) -> None:
         """out := ap * column, one value a partition, by the engine that has less to do."""
-        hw = self.hw
-        cycles = max(hw.engine_min_interval, out.free)
         if self.load.act <= self.load.dve:
-            self.load.act += cycles / hw.act_clock_hz
+            self.scalar_busy(out.free)
             self.kernel.activation(out, ap, ActivationFunction.COPY, column)
         else:
-            self.load.dve += cycles / hw.dve_clock_hz
+            self.vector_busy(out.free)
             self.kernel.tensor_scalar(out, ap, AluOp.MULTIPLY, column)

@@ -223,7 +223,7 @@ def vector_block(lo: Moving, out: Ap, ap: Ap) -> None:
     dst, src = (
         Tile(SBUF, x.start, x.partitions, x.offset, x.dtype, joined_dims(x.dims)) for x in (out, ap)
     )
-    lo.load.dve += max(lo.hw.engine_min_interval, ap.free) / lo.hw.dve_clock_hz
+    lo.vector_busy(ap.free)
     made = VectorTranspose(dst=dst, src=src)
     lo.kernel.emit(Engine.VECTOR, made, dst=out.buffer, src=ap.buffer)
 
