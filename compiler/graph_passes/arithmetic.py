@@ -144,9 +144,11 @@ def mul_minus_one(m: Match) -> Value | None:
 
 @rule_for(RULES, "div")
 def div_constant(m: Match) -> Value | None:
-    """x / c = x * (1 / c)   (1 / c finite and normal; the last bit may differ)"""
+    """x / c = x * (1 / c)   (1 / c finite and normal; exact where the last bit counts)"""
     array = m.array(m[1])
-    if m.exact or array is None or not is_float(m[1].dtype) or m[1].dtype.itemsize < 4:
+    if array is None or not is_float(m[1].dtype) or m[1].dtype.itemsize < 4:
+        return None
+    if m.exact and np.any(np.frexp(array)[0] != 0.5):  # 1 / c is exact for powers of two alone
         return None
     inverse = 1.0 / array.astype(np.float64)
     size = np.abs(inverse)

@@ -1,14 +1,15 @@
-"""Where one last bit can become a whole number: what an op rounds to integers, and the divisors of
-that.
+"""Where one last bit can become a whole number: what an op rounds to integers, and what made that.
 
-x / s with s = 0.1 is 2.5 or the number before it: `round` makes 2 of the one and 3 of the other.
+x / s with s = 0.1 is 2.5 or the number before it: `round` makes 2 of the one and 3 of the other. So
+with all that is rounded once, from there back to the inputs, to sums and to functions.
 """
 
 from __future__ import annotations
 
 from compiler.graph.graph import Graph, Node, is_float
+from compiler.graph.ops import CORE_OPS, Family
 
-_SAME = ("reshape", "transpose", "broadcast_to", "copy", "cast", "neg", "abs")
+_ROUNDED_ONCE = ("add", "sub", "mul", "div", "neg", "abs", "min", "max", "relu", "cast", "copy")
 
 
 def last_bits(graph: Graph) -> set[int]:
@@ -17,9 +18,14 @@ def last_bits(graph: Graph) -> set[int]:
     for node in reversed(graph.nodes):
         if _rounds(node):
             found.add(node.inputs[0].id)
-        elif node.output.id in found and node.op in (*_SAME, "div"):
-            found.update(v.id for v in node.inputs)
+        elif _keeps_bits(node) and any(v.id in found for v in node.outputs):
+            found.update(v.id for v in node.inputs if is_float(v.dtype))
     return found
+
+
+def _keeps_bits(node: Node) -> bool:
+    """Whether it chooses, moves, or rounds once."""
+    return node.op in _ROUNDED_ONCE or CORE_OPS[node.op].family in (Family.SELECT, Family.MOVE)
 
 
 def _rounds(node: Node) -> bool:

@@ -1,22 +1,12 @@
-"""Elementwise operations that take several instructions: quotients, powers, roundings, angles."""
+"""Elementwise operations that take several instructions: divisions, powers, roundings, angles."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
-import ml_dtypes
-import numpy as np
-
-from compiler.lowering.emission import (
-    ONE,
-    Col,
-    Input,
-    Instructions,
-    Pending,
-    Scalar,
-)
+from compiler.lowering.emission import Col, Input, Pending
+from compiler.lowering.quotient import Quotients
 from isa.activation.functions import ActivationFunction as F
 from isa.alu import AluOp
 from isa.dtypes import DType
@@ -25,11 +15,8 @@ from isa.kernel import Ap
 from isa.memory import PSUM, SBUF, Engine
 from isa.tiles import Immediate, Tile
 
-QUOTIENT_LIMIT = 2.0**60
-"""From where on a quotient need not be exact: 8 bits of it times a divisor are still finite."""
 
-
-class Compound(Instructions):
+class Compound(Quotients):
     """Emits operations that no single instruction does."""
 
     def _divide(
@@ -51,72 +38,6 @@ class Compound(Instructions):
         self._cost(True, 8)
         self.k.reciprocal(inverted, y)
         return self._binary(AluOp.MULTIPLY, a, inverted, target, keep)
-
-    def _divisor(self, y: Input) -> Ap | Scalar:
-        """A tile that has one number a partition as a column."""
-        if not isinstance(y, Ap | Pending):
-            return y
-        tile = self.settled(y)
-        if any(step and n > 1 for step, n in tile.dims):
-            return tile
-        return Col(self._in_fp32(replace(self._in_sbuf(tile), dims=ONE)))
-
-    def _quotient(self, x: Ap, y: Ap | Col | float, out: Ap) -> Ap:
-        """x / y rounded once (but for one quotient in 2**7 of those nearest to a tie).
-
-        q := x / y in 8 bits;  rest := q y - x, exact: the products have 8 bits by the upper 8 of y
-        and by its lower 16;  out := q - rest / y. Beyond 2**60 q stays there, so that no infinity
-        meets another.
-        """
-        inverse, high, low = self._parts(y)
-        near, q, rest = self.scratch(DType.FP32), self.scratch(DType.BF16), self.scratch(DType.FP32)
-        self._product(x, inverse, AluOp.MIN, QUOTIENT_LIMIT, near)
-        self._scalar(q, near, AluOp.MAX, -QUOTIENT_LIMIT)
-        self._product(q, high, AluOp.SUBTRACT, x, rest)
-        self._product(q, low, AluOp.ADD, rest, rest)
-        self._product(rest, inverse, AluOp.SUBTRACT, q, rest)
-        self._scalar(out, rest, AluOp.MULTIPLY, -1.0)
-        return out
-
-    def _product(self, x: Ap, y: Ap | Scalar, op: AluOp, other: Ap | float, out: Ap) -> None:
-        """out := x y op other"""
-        first = self._binary(AluOp.MULTIPLY, x, y, lambda: self.scratch(DType.FP32), keep=True)
-        self._binary(op, first, other, lambda: out, keep=False)
-
-    def _parts(self, y: Ap | Scalar) -> tuple[Ap | Scalar, Ap | Scalar, Ap | Scalar]:
-        """1 / y, and y as a sum of 8 bits and 16."""
-        if isinstance(y, float):
-            whole = np.float32(y)
-            upper = whole.astype(ml_dtypes.bfloat16).astype(np.float32)
-            return float(np.float32(1) / whole), float(upper), float(whole - upper)
-        narrow, high, low = self._like(y, DType.BF16), self._like(y), self._like(y)
-        source = self._region(y)
-        self.k.tensor_copy(narrow, source)
-        self.k.tensor_copy(high, narrow)
-        self.k.tensor_tensor(low, source, high, AluOp.SUBTRACT)
-        if isinstance(y, Col):
-            return self._column_reciprocal(y.ap), Col(high), Col(low)
-        inverse = self._like(y)
-        self._cost(True, 11)
-        self.k.reciprocal(inverse, source)
-        return inverse, high, low
-
-    def _region(self, y: Ap | Col) -> Ap:
-        if isinstance(y, Ap):
-            return y
-        return replace(y.ap, partitions=self.partitions, dims=ONE)
-
-    def _like(self, y: Ap | Col, dtype: DType = DType.FP32) -> Ap:
-        if isinstance(y, Ap):
-            return self.scratch(dtype)
-        buffer = self.k.sbuf(self.partitions, dtype.size_bytes, "column", self.start)
-        return Ap(buffer, 0, self.partitions, 0, dtype, ONE)
-
-    def _column_reciprocal(self, x: Ap) -> Col:
-        buffer = self.k.sbuf(self.partitions, 4, "reciprocal", self.start)
-        out = Ap(buffer, 0, self.partitions, 0, DType.FP32, ONE)
-        self.k.reciprocal(out, replace(x, partitions=self.partitions, dims=ONE))
-        return Col(out)
 
     def _power(
         self,

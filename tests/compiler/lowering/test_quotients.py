@@ -52,3 +52,34 @@ def test_ties_are_those_of_one_division(constant: bool, shape: tuple[int, ...], 
     with np.errstate(over="ignore"):
         wanted = np.clip(np.rint(x / spread) + 128, 0, 255).astype(np.uint8)
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("way", ["number", "column", "row", "tile"])
+def test_quotients_are_those_of_one_division(way: str) -> None:
+    shape = {"number": (), "column": (ROWS, 1), "row": (COLUMNS,), "tile": (ROWS, COLUMNS)}[way]
+    rng = np.random.default_rng(7)
+    x = np.exp(rng.normal(0, 9, (ROWS, COLUMNS))).astype(np.float32)
+    x[:, ::3] = rng.integers(1, 999, x[:, ::3].shape)  # 4 / 255: next to a tie of the last place
+    y = rng.integers(1, 999, shape) * rng.choice([-1, 1], shape)
+    kind = f"float{list(shape) or ''}"
+    proto = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 17]> agraph (float[8,256] x, {kind} y) '
+        "=> (float[8,256] d, float[8,256] r) { d = Div(x, y) r = Round(d) }"
+    )
+    inputs = {"x": x, "y": y.astype(np.float32)}
+    found = systola.compile(proto, auto_cast="none").run(inputs).outputs["d"]
+    np.testing.assert_array_equal(found, x / inputs["y"])
+
+
+def test_the_scale_of_dynamic_quantization_is_divided_once() -> None:
+    proto = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> agraph (float[130,5] x) '
+        "=> (uint8[130,5] y, float s, uint8 z) { y, s, z = DynamicQuantizeLinear(x) }"
+    )
+    x = np.clip(np.random.default_rng(1).normal(0, 1, (130, 5)), -2, 2).astype(np.float32)
+    x[0, :2] = -2, 2  # the zero point is next to a tie: 127.49999 as onnx has it
+    outputs = systola.compile(proto, auto_cast="none").run({"x": x}).outputs
+    scale = np.float32(4) / np.float32(255)
+    assert outputs["s"] == scale
+    assert outputs["z"] == np.rint(np.float32(2) / scale)
+    np.testing.assert_array_equal(outputs["y"], np.clip(np.rint(x / scale) + 127, 0, 255))
