@@ -13,7 +13,7 @@ state whichever is chosen.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class Machine:
 
     def __init__(
         self,
-        program: Program | Mapping[int, list[Instruction]],
+        program: Program | Mapping[int, Sequence[Instruction]],
         hw: Hardware,
         dram: NDArray[np.uint8] | int | None = None,
         step_limit: int = STEP_LIMIT,
@@ -187,7 +187,7 @@ def interpret_order(machine: Machine, choose: Choose) -> State:
 
 
 def run_reference(
-    program: Program | Mapping[int, list[Instruction]],
+    program: Program | Mapping[int, Sequence[Instruction]],
     hw: Hardware,
     dram: NDArray[np.uint8] | int | None = None,
     step_limit: int = STEP_LIMIT,

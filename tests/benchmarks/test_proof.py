@@ -21,7 +21,7 @@ def test_anything_wrong_is_enough() -> None:
         {"predicted_error": -0.02},
         {"fault": "SYS-V010"},
     ):
-        assert not replace(SOUND, **wrong).holds  # type: ignore[arg-type]
+        assert not replace(SOUND, **wrong).holds
 
 
 def test_a_line_says_what_does_not_hold() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.zoo.check import LIMIT, check
@@ -17,7 +19,7 @@ QUICK = {"unseen-graph", "unseen-detector-open"}
     "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in UNSEEN]
 )
 def test_unseen_architectures_agree(
-    name: str, target: str, tmp_path, monkeypatch: pytest.MonkeyPatch
+    name: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("transformers")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -20,7 +22,7 @@ def test_names_say_the_batch_and_limits_those_of_the_architecture() -> None:
         assert ENTRIES[name].limit == ENTRIES[name.removesuffix("-embeds")].limit
 
 
-def test_a_model_is_made_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYSTOLA_ZOO", str(tmp_path))
     file = store.path("squeezenet-b1")
     begun = file.stat().st_mtime_ns
@@ -29,7 +31,7 @@ def test_a_model_is_made_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None
     assert [p.name for p in tmp_path.iterdir()] == [file.name]
 
 
-def test_nothing_is_left_when_making_fails(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_when_making_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYSTOLA_ZOO", str(tmp_path))
 
     def fail(*_: object) -> None:

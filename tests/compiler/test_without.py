@@ -7,7 +7,7 @@ import pytest
 
 from compiler.errors import UnsupportedError
 from compiler.graph.builder import GraphBuilder
-from compiler.graph.graph import FP32, Graph
+from compiler.graph.graph import FP32, Graph, Value
 from compiler.options import PASSES
 from tests.compiler import random_graphs as draw
 from tests.compiler.device_run import compiled, error_on_device
@@ -21,7 +21,7 @@ def images() -> Graph:
     b = GraphBuilder("images")
     x = b.input("x", (1, 3, 24, 24), FP32)
 
-    def conv(value, rows, columns):
+    def conv(value: Value, rows: int, columns: int) -> Value:
         weight = rng.standard_normal((rows, columns, 3, 3)).astype(np.float32) / 8
         pads = ((1, 1), (1, 1))
         return b.emit("conv", value, b.constant(weight), strides=(1, 1), pads=pads,

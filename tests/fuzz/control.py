@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from tests.fuzz.draft import Draft, Value
+from tests.fuzz.draft import Attributes, Draft, Value
 from tests.fuzz.oracle import Unsuitable
 from tests.fuzz.table import draws
 
@@ -118,7 +118,7 @@ def scan(d: Draft, op: str) -> None:
     each = _info(state, start)
     infos = [onnx.ValueInfoProto(name=n, type=each.type) for n in (piece, result, seen)]
     body = helper.make_graph(nodes, name, [each, infos[0]], infos[1:], [scaled])
-    given = {"scan_input_axes": [axis], "scan_input_directions": [d.integer(0, 1)]}
+    given: Attributes = {"scan_input_axes": [axis], "scan_input_directions": [d.integer(0, 1)]}
     if d.chance(0.5):
         given["scan_output_axes"] = [d.integer(0, len(slice_shape))]
         given["scan_output_directions"] = [d.integer(0, 1)]
@@ -138,4 +138,5 @@ def constant(d: Draft, op: str) -> None:
     else:
         whole = [int(v) for v in numbers]
         several = whole if "int" in kind else numbers
-        d.add(op, [], exact=True, **{kind: several if kind.endswith("s") else several[0]})
+        given: Attributes = {kind: several if kind.endswith("s") else several[0]}
+        d.add(op, [], exact=True, **given)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import ml_dtypes
 import numpy as np
@@ -24,6 +24,8 @@ from onnx import helper
 
 from tests.fuzz.oracle import Array, Unsuitable, evaluate
 
+T = TypeVar("T")
+Attributes = dict[str, Any]
 FLOATS = ("float32",)
 SMALL_INTEGERS = ("int8", "uint8", "int16", "uint16")
 INTEGERS = ("int32", "int64", "int32", *SMALL_INTEGERS)
@@ -120,7 +122,7 @@ class Draft:
         """Uniform in [low, high]."""
         return int(self.rng.integers(low, high + 1))
 
-    def one_of(self, choices: Sequence[Any]) -> Any:
+    def one_of(self, choices: Sequence[T]) -> T:
         return choices[self.integer(0, len(choices) - 1)]
 
     def chance(self, p: float) -> bool:
@@ -129,7 +131,9 @@ class Draft:
     def shape(self, low: int = 1, high: int = 4) -> tuple[int, ...]:
         """A small shape of rank low..high; ones and odd sizes are frequent."""
         rank = self.integer(low, high)
-        sizes = (1, 2, 3, 4, 5, 7, 8, 13, 17) if rank > 2 else (1, 2, 3, 5, 7, 16, 33, 130)
+        sizes: tuple[int, ...] = (1, 2, 3, 5, 7, 16, 33, 130)
+        if rank > 2:
+            sizes = (1, 2, 3, 4, 5, 7, 8, 13, 17)
         if self.kind == "empty" and self.chance(0.4):
             sizes = (0, 1, 3)
         return tuple(self.one_of(sizes) for _ in range(rank))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.fuzz.draft import ANY, FLOATS, INTEGERS, NUMBERS, Draft, Value, named
+from tests.fuzz.draft import ANY, FLOATS, INTEGERS, NUMBERS, Attributes, Draft, Value, named
 from tests.fuzz.oracle import Unsuitable
 from tests.fuzz.table import draws
 
@@ -41,7 +41,7 @@ def exact_number(d: Draft, op: str) -> None:
 
 @draws("IsNaN", "IsInf")
 def is_special(d: Draft, op: str) -> None:
-    chosen = {}
+    chosen: Attributes = {}
     if op == "IsInf" and d.chance(0.5):
         chosen = {"detect_negative": d.integer(0, 1), "detect_positive": d.integer(0, 1)}
     d.add(op, [d.pick()], **chosen)
@@ -49,7 +49,7 @@ def is_special(d: Draft, op: str) -> None:
 
 @draws(*WITH_ALPHA)
 def with_alpha(d: Draft, op: str) -> None:
-    given = {"alpha": float(d.rng.uniform(*WITH_ALPHA[op]))} if d.chance(0.7) else {}
+    given: Attributes = {"alpha": float(d.rng.uniform(*WITH_ALPHA[op]))} if d.chance(0.7) else {}
     if op == "Selu" and d.chance(0.5):
         given["gamma"] = float(d.rng.uniform(0.5, 2))
     d.add(op, [d.pick()], exact=op == "ThresholdedRelu", **given)
@@ -122,7 +122,8 @@ def power(d: Draft, op: str) -> None:
         exponent = d.one_of((0, 1, 2, 3)) if a.dtype != d.real else d.one_of((2, 3, 4, 1, 0))
         if a.dtype != d.real and float(np.abs(a.array.astype(float)).max()) ** exponent > 2**31:
             raise Unsuitable  # not defined
-        d.add(op, [a, d.constant(exponent, d.one_of((named(a.dtype), "float32", "int64")))])
+        dtype = named(d.one_of((a.dtype, "float32", "int64")))
+        d.add(op, [a, d.constant(exponent, dtype)])
     else:
         a = d.pick(within=(0.05, 6))
         d.add(op, [a, d.partner(a, (-2, 2))])
@@ -202,7 +203,7 @@ def dropout(d: Draft, op: str) -> None:
 def reduction(d: Draft, op: str) -> None:
     types = (*FLOATS, *FLOATS, "int32")
     a = d.pick(types, within=(0.1, 4)) if op == "ReduceLogSum" else d.pick(types)
-    keep = {"keepdims": d.integer(0, 1)} if d.chance(0.7) else {}
+    keep: Attributes = {"keepdims": d.integer(0, 1)} if d.chance(0.7) else {}
     axes = d.axes(a) if d.chance(0.85) else None
     if axes and d.opset < 11:
         axes = [axis % a.rank for axis in axes]
@@ -214,10 +215,13 @@ def reduction(d: Draft, op: str) -> None:
     exact = op in ("ReduceMax", "ReduceMin")
     if by_input:
         operand = [d.constant(axes)] if axes else []
-        extra = {"noop_with_empty_axes": 1} if not axes and d.chance(0.4) else {}
-        d.add(op, [a, *operand], exact=exact, **keep, **extra)
+        if not axes and d.chance(0.4):
+            keep["noop_with_empty_axes"] = 1
+        d.add(op, [a, *operand], exact=exact, **keep)
     else:
-        d.add(op, [a], exact=exact, **keep, **({"axes": axes} if axes else {}))
+        if axes:
+            keep["axes"] = axes
+        d.add(op, [a], exact=exact, **keep)
 
 
 def _passes_int32(op: str, a: Value) -> bool:
@@ -232,14 +236,16 @@ def _passes_int32(op: str, a: Value) -> bool:
 @draws("ArgMax", "ArgMin")
 def arg_reduction(d: Draft, op: str) -> None:
     a = d.pick((*FLOATS, "int32", "uint8", "int8"))
-    last = {"select_last_index": d.integer(0, 1)} if d.opset >= 12 and d.chance(0.5) else {}
+    last: Attributes = {}
+    if d.opset >= 12 and d.chance(0.5):
+        last["select_last_index"] = d.integer(0, 1)
     d.add(op, [a], axis=d.axis(a), keepdims=d.integer(0, 1), **last)
 
 
 @draws("CumSum")
 def running_sum(d: Draft, op: str) -> None:
     a = d.pick((*FLOATS, *FLOATS, "int32", "int64"))
-    given = {"exclusive": d.integer(0, 1), "reverse": d.integer(0, 1)}
+    given: Attributes = {"exclusive": d.integer(0, 1), "reverse": d.integer(0, 1)}
     d.add(op, [a, d.constant(d.axis(a))], **given)
 
 

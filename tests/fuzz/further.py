@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.fuzz.draft import Draft, Value
+from tests.fuzz.draft import Attributes, Draft, Value
 from tests.fuzz.layers import scales
 from tests.fuzz.oracle import Unsuitable
 from tests.fuzz.table import draws
@@ -106,8 +106,8 @@ def linear_attention(d: Draft, op: str) -> None:
     operands += [state, decay, beta]
     while operands[-1] is None:
         operands.pop()
-    given = {"q_num_heads": heads * groups, "kv_num_heads": heads, "update_rule": rule}
-    d.add(op, operands, 2, scale=float(d.rng.uniform(0.2, 1)), **given)
+    given: Attributes = {"q_num_heads": heads * groups, "kv_num_heads": heads}
+    d.add(op, operands, 2, update_rule=rule, scale=float(d.rng.uniform(0.2, 1)), **given)
 
 
 @draws("OptionalHasElement")

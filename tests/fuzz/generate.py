@@ -15,7 +15,7 @@ SHARES = {"plain": 0.66, "half": 0.12, "special": 0.08, "wide": 0.08, "empty": 0
 ATTEMPTS = 200
 OF_NO_ELEMENTS = (ValueError, IndexError, ZeroDivisionError)
 """What samplers meet that choose among no elements."""
-__all__ = ["control", "elementwise", "further", "generate", "layers", "moving"]
+__all__ = ["SAMPLERS", "control", "elementwise", "further", "generate", "layers", "moving"]
 
 UNSPECIAL = frozenset(
     (

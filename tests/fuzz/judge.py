@@ -151,13 +151,11 @@ def minimal(model: Model, target: str, trials: int = 100) -> Model:
 
 def _smaller(model: Model) -> Iterator[Model]:
     for output in model.outputs if len(model.outputs) > 1 else ():
-        rest = tuple(v for v in model.outputs if v is not output)
-        yield _needed(model.steps, rest, model)
+        yield _needed(model.steps, [v for v in model.outputs if v is not output], model)
     for step in reversed(model.steps[:-1]):  # cut at a node: its results become inputs
-        rest = tuple(s for s in model.steps if s is not step)
-        yield _needed(rest, model.outputs, model)
+        yield _needed([s for s in model.steps if s is not step], model.outputs, model)
     for step in model.steps[:-1]:  # end at a node
-        yield _needed(model.steps, tuple(step.outputs), model)
+        yield _needed(model.steps, step.outputs, model)
 
 
 def _needed(steps: Sequence[Step], outputs: Sequence[Value], model: Model) -> Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fuzz.draft import Draft, Value
+from tests.fuzz.draft import Attributes, Draft, Value
 from tests.fuzz.oracle import Unsuitable
 from tests.fuzz.table import draws
 
@@ -32,7 +32,7 @@ def gemm(d: Draft, op: str) -> None:
     n = d.one_of((1, 3, 5, 32, 129))
     b = d.fresh(a.dtype, (n, k) if tb else (k, n))
     c = [d.fresh(a.dtype, d.one_of(((n,), (1, n), (m, 1), (m, n), ())))] if d.chance(0.7) else []
-    scales = {"alpha": float(d.rng.uniform(0.3, 2)), "beta": float(d.rng.uniform(0.3, 2))}
+    scales: Attributes = {name: float(d.rng.uniform(0.3, 2)) for name in ("alpha", "beta")}
     d.add(op, [a, b, *c], transA=ta, transB=tb, **(scales if d.chance(0.5) else {}))
 
 
@@ -125,14 +125,15 @@ def pooling(d: Draft, op: str) -> None:
 
 @draws("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
 def global_pooling(d: Draft, op: str) -> None:
-    power = {"p": d.integer(1, 3)} if op == "GlobalLpPool" else {}
+    power: Attributes = {"p": d.integer(1, 3)} if op == "GlobalLpPool" else {}
     d.add(op, [image(d)], **power)
 
 
 @draws("Softmax", "LogSoftmax", "Hardmax")
 def softmax(d: Draft, op: str) -> None:
     a = d.pick()
-    d.add(op, [a], **({"axis": d.axis(a)} if d.chance(0.8) else {}))
+    given: Attributes = {"axis": d.axis(a)} if d.chance(0.8) else {}
+    d.add(op, [a], **given)
 
 
 @draws("LpNormalization")
@@ -176,7 +177,8 @@ def layer_normalization(d: Draft, op: str) -> None:
 @draws("MeanVarianceNormalization")
 def mean_variance(d: Draft, op: str) -> None:
     a = d.pick(rank=(4, 4))
-    d.add(op, [a], **({"axes": d.axes(a)} if d.chance(0.6) else {}))
+    given: Attributes = {"axes": d.axes(a)} if d.chance(0.6) else {}
+    d.add(op, [a], **given)
 
 
 @draws("LRN")
@@ -204,7 +206,7 @@ def recurrence(d: Draft, op: str) -> None:
             states = 2 if op == "LSTM" else 1
             starts = [d.fresh("float32", (ways, batch, hidden), -1, 1) for _ in range(states)]
             operands += [None, *starts]
-    given = {"linear_before_reset": d.integer(0, 1)} if op == "GRU" else {}
+    given: Attributes = {"linear_before_reset": d.integer(0, 1)} if op == "GRU" else {}
     outputs = 3 if op == "LSTM" else 2
     made = d.add(op, operands, outputs, hidden_size=hidden, direction=direction, **given)
     if float(abs(made[0].array).max()) < 1e-3:
@@ -219,7 +221,7 @@ def quantize(d: Draft, op: str) -> None:
     axis = d.integer(0, a.rank - 1)
     shape = (a.shape[axis],) if by_axis else ()
     zero = d.fresh(dtype, shape, 0, 20)
-    given = {"axis": axis} if by_axis else {}
+    given: Attributes = {"axis": axis} if by_axis else {}
     d.add(op, [a, scales(d, shape), zero], **given)
 
 
@@ -229,7 +231,7 @@ def dequantize(d: Draft, op: str) -> None:
     by_axis = d.opset >= 13 and d.chance(0.4)
     axis = d.integer(0, a.rank - 1)
     shape = (a.shape[axis],) if by_axis else ()
-    given = {"axis": axis} if by_axis else {}
+    given: Attributes = {"axis": axis} if by_axis else {}
     d.add(op, [a, scales(d, shape), d.fresh(a.dtype, shape, 0, 20)], **given)
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tests.fuzz.draft import ANY, FLOATS, NUMBERS, Draft, Value
+from tests.fuzz.draft import ANY, FLOATS, NUMBERS, Attributes, Draft, Value
 from tests.fuzz.oracle import Unsuitable
 from tests.fuzz.table import draws
 
@@ -14,7 +14,8 @@ from tests.fuzz.table import draws
 @draws("Reshape")
 def reshape(d: Draft, op: str) -> None:
     a = d.pick(ANY)
-    left, sizes = math.prod(a.shape), []
+    sizes: list[int] = []
+    left = math.prod(a.shape)
     while len(sizes) < d.integer(0, 4) and left > 1:
         sizes.append(d.one_of([n for n in range(1, left + 1) if left % n == 0]))
         left //= sizes[-1]
@@ -57,7 +58,7 @@ def _with_axes(d: Draft, op: str, a: Value, axes: list[int]) -> None:
 @draws("Transpose")
 def transpose(d: Draft, op: str) -> None:
     a = d.pick(ANY, rank=(1, 5))
-    order = {"perm": d.rng.permutation(a.rank).tolist()} if d.chance(0.85) else {}
+    order: Attributes = {"perm": d.rng.permutation(a.rank).tolist()} if d.chance(0.85) else {}
     d.add(op, [a], exact=True, **order)
 
 
@@ -188,7 +189,7 @@ def scatter_elements(d: Draft, op: str) -> None:
                                      *shape[axis % a.rank + 1 :])), axis)  # fmt: skip
     indices = d.constant(np.take(ranks, range(count), axis))  # no place twice
     indices.constant = d.chance(0.6)
-    reduce = {"reduction": d.one_of(("add", "none", "mul"))} if d.opset >= 16 else {}
+    reduce: Attributes = {"reduction": d.one_of(("add", "none", "mul"))} if d.opset >= 16 else {}
     d.add(op, [a, indices, d.fresh(a.dtype, shape)], axis=axis, **reduce)
 
 
@@ -201,7 +202,7 @@ def scatter_nd(d: Draft, op: str) -> None:
     flat = d.rng.permutation(places)[:count]
     indices = d.constant(np.stack(np.unravel_index(flat, a.shape[:depth]), -1))
     indices.constant = d.chance(0.6)
-    reduce = {"reduction": d.one_of(("add", "none"))} if d.opset >= 16 else {}
+    reduce: Attributes = {"reduction": d.one_of(("add", "none"))} if d.opset >= 16 else {}
     d.add(op, [a, indices, d.fresh(a.dtype, (count, *a.shape[depth:]))], **reduce)
 
 
@@ -226,7 +227,7 @@ def depth_and_space(d: Draft, op: str) -> None:
     n, c, h, w = (d.integer(1, 3) for _ in range(4))
     block = d.integer(1, 3)
     if op == "DepthToSpace":
-        mode = {"mode": d.one_of(("DCR", "CRD"))}
+        mode: Attributes = {"mode": d.one_of(("DCR", "CRD"))}
         made = d.pick(rank=(4, 4), where=lambda v: v.shape[1] % 4 == 0) if d.chance(0.4) else None
         a, block = (made, 2) if made else (d.fresh("float32", (n, c * block**2, h, w)), block)
     else:
@@ -281,7 +282,7 @@ def resize(d: Draft, op: str) -> None:
     where = d.one_of(("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"))
     if any(n * f % 1 for n, f in zip(a.shape, factors, strict=True)):
         where = "half_pixel"  # onnxruntime rounds the length that the others divide by
-    rounding = {}
+    rounding: Attributes = {}
     if mode == "nearest":
         rounding = {"nearest_mode": d.one_of(("floor", "ceil", "round_prefer_floor"))}
     operands: list[Value | None] = [a, None if d.opset >= 13 else d.constant([], "f")]

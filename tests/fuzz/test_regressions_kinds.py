@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.fuzz.draft import Draft, Value
+from tests.fuzz.draft import Attributes, Draft, Value
 from tests.fuzz.judge import Model, judge
 from tests.fuzz.test_regressions import TARGETS, given
 
@@ -193,7 +193,8 @@ def test_a_threshold_between_two_halves_is_not_rounded(op: str, bound: str, real
     def draw(d: Draft) -> None:
         above = 1.4013671875 if real == "float16" else 1.40625
         x = exactly(d, [above, 1.3984375, -above, 2], "float32")
-        d.add(op, [x], **{bound: above - 1e-4})
+        threshold: Attributes = {bound: above - 1e-4}
+        d.add(op, [x], **threshold)
 
     passes(22, draw, "inf2", "half", real)
 

@@ -16,14 +16,17 @@ from isa.encoding import decode_all, encode_all
 from isa.hardware import Hardware, load_target
 from isa.instructions.dma import DmaCopy
 from isa.instructions.scalar import Activation
+from isa.instructions.sync import Nop, SemClear
 from isa.instructions.vector import Memset, TensorCopy
 from isa.memory import SBUF
 from isa.program import Program
-from isa.spec import BY_MNEMONIC, Instruction, Signal, Wait
+from isa.spec import Instruction, Signal, Wait
 from isa.tiles import DmaTile, Immediate, Tile, offsets_of
 
 PE, ACT, DVE, Q0, Q1 = 0, 1, 2, 5, 6
 Cell = tuple[int, int]
+Place = tuple[int, ...]  # the next instruction of each stream
+Explored = tuple[Place, frozenset[tuple[int, int]], frozenset[tuple[Cell, int]]]
 
 
 def small_core() -> Hardware:
@@ -72,13 +75,12 @@ def cells_of(tile: Tile | DmaTile) -> frozenset[Cell]:
 def step_of(instruction: Instruction) -> Step:
     """The explorer's view of an instruction."""
     reads = [getattr(instruction, n) for n in ("src", "a", "b") if hasattr(instruction, n)]
-    writes = [instruction.dst] if hasattr(instruction, "dst") else []  # type: ignore[attr-defined]
+    writes = [instruction.dst] if hasattr(instruction, "dst") else []
     signal = instruction.signal
-    is_clear = type(instruction).mnemonic == "sem_clear"
     return Step(
         waits=tuple((w.semaphore, w.value) for w in instruction.waits),
         signal=(signal.semaphore, signal.amount) if signal else None,
-        clear=instruction.semaphore if is_clear else None,  # type: ignore[attr-defined]
+        clear=instruction.semaphore if isinstance(instruction, SemClear) else None,
         reads=frozenset().union(*(cells_of(t) for t in reads)),
         writes=frozenset().union(*(cells_of(t) for t in writes)),
     )
@@ -90,7 +92,7 @@ def explore(program: Program) -> Answer:
         [step_of(i) for i in decode_all(program.streams[s])] for s in sorted(program.streams)
     ]
     answer = Answer()
-    start = ((0,) * len(streams), frozenset(), frozenset())
+    start: Explored = ((0,) * len(streams), frozenset(), frozenset())
     seen, stack = {start}, [start]
     while stack:
         at, semaphores, memory = state = stack.pop()
@@ -107,14 +109,16 @@ def explore(program: Program) -> Answer:
             answer.finals.add((at, memory))
             answer.deadlock |= any(head is not None for head in heads)
         for k in able:
-            after = _run(state, k, at[k], heads[k])
+            after = _run(state, k, streams[k][at[k]])
             if after not in seen:
                 seen.add(after)
                 stack.append(after)
     return answer
 
 
-def _judge(answer: Answer, heads: list[Step | None], able: list[int], memory: dict) -> None:
+def _judge(
+    answer: Answer, heads: list[Step | None], able: list[int], memory: dict[Cell, int]
+) -> None:
     for k in able:
         one = heads[k]
         assert one is not None
@@ -132,12 +136,13 @@ def _judge(answer: Answer, heads: list[Step | None], able: list[int], memory: di
                 answer.clear_race |= looks or (m in able and acts)
 
 
-def _run(state, k: int, index: int, step: Step):  # type: ignore[no-untyped-def]
+def _run(state: Explored, k: int, step: Step) -> Explored:
+    """The state behind the next step of stream k."""
     at, semaphores, memory = state
     values, cells = dict(semaphores), dict(memory)
     seen = tuple(sorted((c, cells.get(c)) for c in step.reads))
     for cell in step.writes:
-        cells[cell] = hash((k, index, seen))
+        cells[cell] = hash((k, at[k], seen))
     if step.clear is not None:
         values[step.clear] = 0
     if step.signal is not None:
@@ -190,8 +195,8 @@ def _make_reachable(rng: np.random.Generator, bodies: dict[int, list[Instruction
         )
         bodies[stream][at[stream]] = replace(one, waits=lowered)
         at[stream] += 1
-        if type(one).mnemonic == "sem_clear":
-            values[one.semaphore] = 0  # type: ignore[attr-defined]
+        if isinstance(one, SemClear):
+            values[one.semaphore] = 0
         if one.signal is not None:
             values[one.signal.semaphore] += one.signal.amount
 
@@ -206,27 +211,40 @@ def _random_tile(rng: np.random.Generator) -> Tile:
     )
 
 
-def _random_instruction(rng, stream, tiles, semaphores, clears, busy) -> Instruction:  # type: ignore[no-untyped-def]
+def _random_instruction(
+    rng: np.random.Generator,
+    stream: int,
+    tiles: list[Tile],
+    semaphores: int,
+    clears: bool,
+    busy: float,
+) -> Instruction:
     waits = tuple(
         Wait(int(rng.integers(semaphores)), int(rng.integers(1, 5)))
         for _ in range(int(rng.choice(3, p=(1 - busy, busy * 0.8, busy * 0.2))))
     )
     signal = Signal(int(rng.integers(semaphores)), int(rng.integers(1, 3)))
-    header = {"waits": waits, "signal": signal if rng.random() < 0.7 else None}
+    signals = rng.random() < 0.7
     dst, src = (tiles[int(rng.integers(len(tiles)))] for _ in range(2))
     if rng.random() < 0.6:
         dst = tiles[STREAMS.index(stream) % len(tiles)]
     if clears and stream != Q0 and rng.random() < 0.25:
-        return BY_MNEMONIC["sem_clear"](semaphore=int(rng.integers(semaphores)), **header)
+        made: Instruction = SemClear(int(rng.integers(semaphores)))
+    else:
+        made = _random_work(rng, stream, dst, src)
+    return replace(made, waits=waits, signal=signal if signals else None)
+
+
+def _random_work(rng: np.random.Generator, stream: int, dst: Tile, src: Tile) -> Instruction:
     if rng.random() < 0.4:
-        return BY_MNEMONIC["nop"](**header)
+        return Nop()
     if stream == DVE:
         if rng.random() < 0.4:
-            return Memset(dst, Immediate.of(float(rng.integers(1, 9))), **header)
-        return TensorCopy(dst, _like(src, dst), **header)
+            return Memset(dst, Immediate.of(float(rng.integers(1, 9))))
+        return TensorCopy(dst, _like(src, dst))
     if stream == ACT:
-        return Activation(dst, _like(src, dst), **header)
-    return DmaCopy(_dma(dst), _dma(_like(src, dst)), **header)
+        return Activation(dst, _like(src, dst))
+    return DmaCopy(_dma(dst), _dma(_like(src, dst)))
 
 
 def _like(src: Tile, dst: Tile) -> Tile:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import DTypeLike
 
 from isa.alu import ARITHMETIC, AluOp
 from isa.alu_reference import apply, apply_bits, power
@@ -165,7 +166,7 @@ def test_bit_vectors_work_on_patterns(op: AluOp, a: int, b: int, expected: int) 
 
 
 @pytest.mark.parametrize(("unsigned", "width"), [(np.uint8, 8), (np.uint16, 16), (np.uint32, 32)])
-def test_a_shift_by_the_width_or_more_gives_zero(unsigned: type, width: int) -> None:
+def test_a_shift_by_the_width_or_more_gives_zero(unsigned: DTypeLike, width: int) -> None:
     ones = np.array([(1 << width) - 1], unsigned)
     for op in (AluOp.LEFT_SHIFT, AluOp.RIGHT_SHIFT):
         assert apply_bits(op, ones, np.array([width - 1], unsigned)) != 0

@@ -36,13 +36,16 @@ def test_columns_hold_what_the_instructions_hold(several: list[Instruction]) -> 
     assert seen == len(several)
 
 
+def same(column: object, row: int, value: object, *names: str) -> None:
+    assert [getattr(column, n)[row] for n in names] == [getattr(value, n) for n in names]
+
+
 def assert_same(column: object, row: int, value: object) -> None:
     if isinstance(column, TileColumns):
         assert bool(column.present[row]) == (value is not None)
         if isinstance(value, Tile | DmaTile):
             assert isinstance(column, DmaColumns) == isinstance(value, DmaTile)
-            names = ("memory", "start", "partitions", "address", "dtype")
-            assert [getattr(column, n)[row] for n in names] == [getattr(value, n) for n in names]
+            same(column, row, value, "memory", "start", "partitions", "address", "dtype")
             assert list(zip(column.steps[row], column.nums[row], strict=True)) == list(value.dims)
             assert column.size_bytes[row] == value.dtype.size_bytes
             if value.free < 1 << 62 and isinstance(value, Tile):
@@ -55,8 +58,7 @@ def assert_same(column: object, row: int, value: object) -> None:
         if isinstance(value, Immediate):
             assert column.immediate_bits[row] == value.bits
         elif isinstance(value, Column):
-            names = ("memory", "start", "address", "dtype")
-            assert [getattr(column, n)[row] for n in names] == [getattr(value, n) for n in names]
+            same(column, row, value, "memory", "start", "address", "dtype")
     else:
         assert isinstance(column, np.ndarray)
         assert column[row] == value

@@ -32,7 +32,8 @@ def fp32(*patterns: int) -> np.ndarray:
 
 
 def stored(dtype: DType, *values: float) -> list[float]:
-    return from_fp32(np.array(values, np.float32), dtype).astype(np.float64).tolist()
+    kept: list[float] = from_fp32(np.array(values, np.float32), dtype).astype(np.float64).tolist()
+    return kept
 
 
 @pytest.mark.parametrize("dtype", SMALL_FLOATS)

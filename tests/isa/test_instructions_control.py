@@ -32,7 +32,7 @@ SP = 4
 
 def registers(*program: Instruction) -> np.ndarray:
     """The sync engine's registers after a program, as signed numbers."""
-    return run_reference({SP: list(program)}, HW).registers[SP].view(np.int32)
+    return np.asarray(run_reference({SP: program}, HW).registers[SP].view(np.int32))
 
 
 def test_registers_move_and_compute() -> None:

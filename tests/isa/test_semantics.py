@@ -21,6 +21,7 @@ from isa.memory import DRAM, PSUM, SBUF
 from isa.program import BufferKind, DramBuffer, Program
 from isa.semantics import Machine, interpret_order, run_reference
 from isa.spec import Instruction, Signal, Wait
+from isa.state import State
 from isa.tiles import DmaTile, Immediate, contiguous
 from tests.isa.bench import tile
 
@@ -32,9 +33,8 @@ def memset(value: float, *waits: Wait, signal: Signal | None = None) -> Memset:
     return Memset(tile(0, 1, 1), Immediate.of(value), waits=waits, signal=signal)
 
 
-def final(state: object) -> float:
-    found: float = state.read(tile(0, 1, 1))[0, 0]  # type: ignore[attr-defined]
-    return found
+def final(state: State) -> float:
+    return float(state.read(tile(0, 1, 1))[0, 0])
 
 
 def small_layer() -> Program:
@@ -93,7 +93,7 @@ def test_every_interleaving_of_an_ordered_program_ends_the_same() -> None:
 
 
 def test_a_race_ends_as_the_interleaving_says() -> None:
-    racing = {ACT: [Nop()], DVE: [memset(1)], 3: [memset(2)]}
+    racing: dict[int, list[Instruction]] = {ACT: [Nop()], DVE: [memset(1)], 3: [memset(2)]}
     first = interpret_order(Machine(racing, load_target("trn1")), lambda streams: streams[0])
     last = interpret_order(Machine(racing, load_target("trn1")), lambda streams: streams[-1])
     assert (final(first), final(last)) == (2, 1)
@@ -111,7 +111,7 @@ def test_a_wait_holds_until_the_value_is_reached() -> None:
 
 
 def test_both_waits_hold_and_signals_count_by_their_amount() -> None:
-    streams = {
+    streams: dict[int, list[Instruction]] = {
         DVE: [memset(1, Wait(0, 16), Wait(1, 1))],
         SP: [Nop(signal=Signal(0, 16)), Nop(signal=Signal(1))],
     }

@@ -8,7 +8,7 @@ import json
 import os
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -413,8 +413,9 @@ def test_a_document_over_the_limit_is_refused_by_its_size() -> None:
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The path of every value inside a document, the root too."""
-    children = value.items() if isinstance(value, dict) else ()
-    children = enumerate(value) if isinstance(value, list) else children
+    children: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict | list):
+        children = value.items() if isinstance(value, dict) else enumerate(value)
     return [path] + [p for k, v in children for p in leaves(v, (*path, k))]
 
 
@@ -433,7 +434,10 @@ PLACES = [
     for path in leaves(document)
     if path[:1] != ("metadata",)
 ]
-ABSURD = [None, True, -1, 1.5, 2**63, 10**30, "", "../x", [], {}, [[]], {"a": 1}, "x" * 5000]
+ABSURD: list[Any] = [
+    *(None, True, -1, 1.5, 2**63, 10**30, "", "../x", "x" * 5000),
+    *([], {}, [[]], {"a": 1}),
+]
 
 
 def test_every_value_of_every_document_is_checked() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -162,6 +163,6 @@ def test_tables_serve_any_number_of_runs() -> None:
     for seed in (1, 2, 1):
         machine = Machine(program, hw, 0, STEPS)
         machine.state, state = awkward_state(hw, seed), awkward_state(hw, seed)
-        trap = trap_of(lambda m=machine: interpret_order(m, lambda runnable: runnable[0]))
-        assert trap_of(lambda s=state: simulate(tables, s, STEPS)) == trap
+        trap = trap_of(partial(interpret_order, machine, lambda runnable: runnable[0]))
+        assert trap_of(partial(simulate, tables, state, STEPS)) == trap
         assert not differences(state, machine.state)

@@ -110,7 +110,7 @@ def operand_row(tile: Tile | DmaTile, pitch_bytes: int, *, join: bool = True) ->
     """A tile as an operand row."""
     size = tile.dtype.size_bytes
     pitch = 0 if tile.memory is DRAM else pitch_bytes // size
-    row = np.zeros((1, OPERAND_COLUMNS), np.int64)
+    row: NDArray[np.int64] = np.zeros((1, OPERAND_COLUMNS), np.int64)
     row[0, :7] = [
         int(tile.memory),
         int(tile.dtype),
@@ -125,7 +125,7 @@ def operand_row(tile: Tile | DmaTile, pitch_bytes: int, *, join: bool = True) ->
     row[0, STEPS : STEPS + 5] = [0] * pad + list(tile.steps)
     if join:
         join_dimensions(row)
-    return row[0]
+    return row.reshape(-1)
 
 
 WALKS = [

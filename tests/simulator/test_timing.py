@@ -6,6 +6,7 @@ vector 144, PE 192, semaphore 40, table load 1300, DMA start 1300 and completion
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,7 +16,7 @@ from isa.activation.functions import ActivationFunction
 from isa.dtypes import DType
 from isa.encoding import encode_all
 from isa.errors import IllegalError, TrapError
-from isa.hardware import load_target
+from isa.hardware import Hardware, load_target
 from isa.instructions.dma import DmaCopy
 from isa.instructions.sync import Branch, Drain, Nop, SemClear
 from isa.instructions.vector import TensorCopy
@@ -45,7 +46,7 @@ EXP, GELU, RELU = ActivationFunction.EXP, ActivationFunction.GELU, ActivationFun
 NEAR = pytest.mark.parametrize("off", [-1, 0, 1])
 
 
-def run(streams: dict[int, list[Instruction]], hw=INF1) -> Timing:  # type: ignore[no-untyped-def]
+def run(streams: Mapping[int, Sequence[Instruction]], hw: Hardware = INF1) -> Timing:
     return simulate(prepare(program(streams), hw))
 
 

@@ -7,6 +7,7 @@ it; so executing it in that order is always possible, whatever streams the instr
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -62,7 +63,7 @@ def copy_in(size_bytes: int, rows: int = 1, at: int = 0, **header: Any) -> DmaCo
     return DmaCopy(near, far, **header)
 
 
-def program(streams: dict[int, list[Instruction]]) -> Program:
+def program(streams: Mapping[int, Sequence[Instruction]]) -> Program:
     """Encoded, by stream."""
     return Program({stream: encode_all(steps) for stream, steps in streams.items()})
 
@@ -121,11 +122,11 @@ def _random_copy(rng: Random) -> DmaCopy:
     if kind < 0.5:
         return copy_in(size, rows, rng.choice((0, 1024)))
     if kind < 0.75:
-        tiles = [
+        goal, source = (
             DmaTile(SBUF, rng.choice((0, 1024)), DType.UINT8, contiguous(size), partitions=rows)
             for _ in range(2)
-        ]
-        return DmaCopy(*tiles)
+        )
+        return DmaCopy(goal, source)
     far = DmaTile(DRAM, 0, DType.UINT8, contiguous(rows, size))
     other = DmaTile(DRAM, 1 << 24, DType.UINT8, contiguous(rows, size))
     return DmaCopy(other, far)

@@ -14,7 +14,7 @@ DIGITS = Path(str(files("systola") / "data" / "digits_cnn.onnx"))
 
 @pytest.fixture(scope="session")
 def digits() -> systola.CompiledModel:
-    return systola.compile(DIGITS)
+    return systola.compile(DIGITS, must_compile=True)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from tests.compiler.partition.cut_models import CASES, X, bert, text
 from traces.utilization import disagreements
 
 Call = Callable[..., tuple[int, Any]]
-INPUTS = {
+INPUTS: dict[str, Any] = {
     "ids": np.arange(16)[None] * 500,
     "kinds": np.arange(16)[None] // 8,
     "mask": (np.arange(16)[None] < 12).astype(np.int64),

@@ -41,7 +41,7 @@ def most_cases(name: str) -> int:
 @pytest.mark.parametrize(("name", "mode"), CASES)
 def test_a_model_matches_its_reference(models_dir: Path, name: str, mode: str) -> None:
     case = load(models_dir, name)
-    model = systola.compile(case.path, auto_cast=mode, shapes=case.shapes)
+    model = systola.compile(case.path, auto_cast=mode, shapes=case.shapes, must_compile=True)
     assert verify(model.neff.program, model.hw) == []
     changed = 0
     for given, exact in list(zip(case.inputs, case.outputs, strict=True))[: most_cases(name)]:
@@ -116,10 +116,10 @@ def test_another_process_compiles_the_same_bytes(models_dir: Path, name: str) ->
     case = load(models_dir, name)
     script = (
         "import hashlib, json, sys, neff, systola;"
-        "m = systola.compile(sys.argv[1], shapes=json.loads(sys.argv[2]));"
+        "m = systola.compile(sys.argv[1], shapes=json.loads(sys.argv[2]), must_compile=True);"
         "print(hashlib.sha256(neff.to_bytes(m.neff)).hexdigest())"
     )
-    here = systola.compile(case.path, shapes=case.shapes)
+    here = systola.compile(case.path, shapes=case.shapes, must_compile=True)
     for seed in ("1", "99"):
         done = subprocess.run(
             [sys.executable, "-c", script, str(case.path), json.dumps(case.shapes)],

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,9 @@ def test_a_cold_machine_gets_a_second_process_and_waits_for_it(
     started: list[subprocess.Popen[bytes]] = []
     popen = subprocess.Popen
 
-    def start(arguments: list[str], **options: object) -> subprocess.Popen[bytes]:
+    def start(arguments: list[str], **options: Any) -> subprocess.Popen[bytes]:
         assert arguments[1:] == ["-m", "systola.warm"]
-        process = popen([sys.executable, "-c", "pass"], **options)  # type: ignore[call-overload]
+        process: subprocess.Popen[bytes] = popen([sys.executable, "-c", "pass"], **options)
         started.append(process)
         return process
 
@@ -42,9 +43,9 @@ def test_an_interrupted_compilation_leaves_no_process(monkeypatch: pytest.Monkey
     started: list[subprocess.Popen[bytes]] = []
     popen = subprocess.Popen
 
-    def start(arguments: list[str], **options: object) -> subprocess.Popen[bytes]:
+    def start(arguments: list[str], **options: Any) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", "import time; time.sleep(60)"]
-        process = popen(command, **options)  # type: ignore[call-overload]
+        process: subprocess.Popen[bytes] = popen(command, **options)
         started.append(process)
         return process
 

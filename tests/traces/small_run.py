@@ -12,7 +12,7 @@ from isa.instructions.scalar import Activation
 from isa.instructions.tensor import LoadStationary, MultiplyMoving
 from isa.memory import DRAM, PSUM, SBUF, Engine, Memory
 from isa.program import BufferKind, DramBuffer, Program
-from isa.spec import Signal, Wait
+from isa.spec import Instruction, Signal, Wait
 from isa.tiles import DmaTile, Tile, contiguous
 
 HW = load_target("inf1")
@@ -35,7 +35,8 @@ def tile(memory: Memory, address: int, columns: int, partitions: int = 128) -> T
 def program() -> Program:
     """TILES times: fetch a moving tile, multiply it by the same weights, activate, store."""
     size = 128 * 512 * 2
-    fetch, multiply, activate, store = [], [], [], []
+    parts: dict[int, list[Instruction]] = {0: [], 1: [], 5: [], 6: []}
+    multiply, activate, fetch, store = parts.values()
     for i in range(TILES):
         arrived, product, made = (Wait(s, i + 1) for s in range(3))
         fetch.append(DmaCopy(in_sbuf(1024 * i), in_dram(size * i), signal=Signal(0)))
@@ -60,8 +61,7 @@ def program() -> Program:
         source = DmaTile(SBUF, 32768 + 1024 * i, DType.BF16, contiguous(512), 0, 64)
         goal = DmaTile(DRAM, size * TILES + size // 2 * i, DType.BF16, contiguous(64, 512))
         store.append(DmaCopy(goal, source, waits=(made,)))
-    parts = {0: multiply, 1: activate, 5: fetch, 6: store}
-    streams = {int(s): encode_all(rows) for s, rows in parts.items()}
+    streams = {s: encode_all(rows) for s, rows in parts.items()}
     debug = {
         s: (np.arange(len(words)) * 3 // len(words)).astype(np.int32)
         for s, words in streams.items()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from traces.liveness import _last_use
+
+Ints = NDArray[np.int64]
 
 # one partition class, four cells: (row, cell, "r" or "w"); a row ends at 10 * row + 9
 CASES = {
@@ -58,7 +61,7 @@ def test_lives_follow_the_definition_on_random_accesses() -> None:
         ]
 
 
-def plain_life(i: int, is_write, end, classes, cells) -> int:  # type: ignore[no-untyped-def]
+def plain_life(i: int, is_write: Ints, end: Ints, classes: Ints, cells: Ints) -> int:
     """The last end among the write and the reads that meet a cell of it not yet overwritten."""
     alive = {(c, g) for c in range(*classes[:, i]) for g in range(*cells[:, i])}
     last = int(end[i])

@@ -64,7 +64,7 @@ def check_node(
         f"x{i}": np.asarray(x) for i, x in enumerate(inputs) if x is not None and i not in constants
     }
     if expected is None:
-        expected = ReferenceEvaluator(model).run(None, feeds)
+        expected = list(ReferenceEvaluator(model).run(None, feeds))
     graph = import_onnx(model)
     simple = simplify(graph)
     for candidate in (graph, simple):

@@ -49,7 +49,7 @@ def overreaching_pool() -> onnx.ModelProto:
 
 
 def name_of_bytes() -> bytes:
-    return relu().SerializeToString().replace(b"\x01r", b"\x01\xff")
+    return bytes(relu().SerializeToString()).replace(b"\x01r", b"\x01\xff")
 
 
 def cycle() -> onnx.ModelProto:

@@ -67,6 +67,8 @@ def test_no_node_test_is_answered_wrongly() -> None:
     counts: Counter[str] = Counter()
     wrong = []
     for case in collect_testcases(None):
+        assert case.model
+        assert case.data_sets
         given, expected = case.data_sets[0]
         names = [i.name for i in case.model.graph.input]
         if any(isinstance(v, list) or v is None for v in (*given, *expected)):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from compiler.errors import ShapeError
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.evaluate import apply, evaluate
-from compiler.graph.graph import BF16, FP32, INT32, INT64, TensorType
+from compiler.graph.graph import BF16, FP32, INT32, INT64, Attr, TensorType
 from compiler.graph.inference import broadcast_shapes
 from compiler.graph.ops import CORE_OPS, Family
 from compiler.graph.semantics import MEANINGS
@@ -109,12 +109,14 @@ def test_a_convolution_is_its_formula(data: st.DataObject) -> None:
 
 def test_the_transposed_convolution_is_the_adjoint() -> None:
     rng = np.random.default_rng(5)
-    attrs = {"strides": (2, 1), "pads": ((1, 0), (0, 1)), "dilations": (1, 2), "groups": 2}
+    attrs: dict[str, Attr] = {
+        "strides": (2, 1), "pads": ((1, 0), (0, 1)), "dilations": (1, 2), "groups": 2,
+    }  # fmt: skip
     x, w = rng.standard_normal((1, 4, 7, 6)), rng.standard_normal((6, 2, 3, 2))
     (y,) = apply("conv", [x, w], attrs, [np.dtype(np.float64)])
     v = rng.standard_normal(y.shape)
     span = (y.shape[2] - 1) * 2 + 3 - 1
-    grow = {**attrs, "output_padding": (7 - span, 0)}
+    grow: dict[str, Attr] = {**attrs, "output_padding": (7 - span, 0)}
     (back,) = apply("conv_transpose", [v, w], grow, [np.dtype(np.float64)])
     assert back.shape == x.shape
     np.testing.assert_allclose((y * v).sum(), (x * back).sum())

@@ -8,13 +8,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from compiler.clock import Clock
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.evaluate import evaluate
 from compiler.graph.graph import Graph
 from compiler.graph.verify import verify
 from compiler.graph_passes.panels import BLOCK, STAGES, panels
 from compiler.options import Options
-from compiler.pipeline import Clock, compile_graph
+from compiler.pipeline import compile_graph
 from isa.hardware import load_target
 from tests.compiler.device_run import run, worst
 

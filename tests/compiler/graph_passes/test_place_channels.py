@@ -93,7 +93,10 @@ def test_a_number_beside_a_vector_is_left_alone() -> None:
     x = b.emit("concat", conv(b, x, 30, kernel=2), pooled(b, x), axis=1)
     b.output(conv(b, b.emit("add", conv(b, x, x.shape[1]), x), 20), "y")
     graph = simplify(b.finish())
-    inputs = {"x": RNG.standard_normal((1, 24, 8, 8)).astype(np.float32), "v": np.float32([2.0])}
+    inputs = {
+        "x": RNG.standard_normal((1, 24, 8, 8)).astype(np.float32),
+        "v": np.full(1, 2, np.float32),
+    }
     placed = place_channels(graph)
     assert placed is not graph
     want, got = (evaluate(g, inputs) for g in (graph, placed))

@@ -7,7 +7,7 @@ import pytest
 
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.evaluate import evaluate
-from compiler.graph.graph import FP32, Graph
+from compiler.graph.graph import FP32, Graph, Value
 from compiler.graph_passes import simplify
 from compiler.graph_passes.split_products import split_products
 from tests.compiler.device_run import error_on_device
@@ -55,7 +55,7 @@ def test_a_reshape_of_rows_moves_behind_the_product() -> None:
     assert not any(n.op == "reshape" for n in simplify(b.finish()).nodes)
 
 
-def x_part(b: GraphBuilder, x):  # type: ignore[no-untyped-def]
+def x_part(b: GraphBuilder, x: Value) -> Value:
     """Half of x, to be added."""
     return b.emit("slice", x, starts=(0, 0, 0), sizes=(1, 5, 4), steps=(1, 1, 1))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -12,7 +14,7 @@ from compiler.host import apart, choose, open_section
 from isa.errors import TrapError
 
 
-def one(op: str, shape: list[int], kind: int = TensorProto.FLOAT, **attributes: object) -> bytes:
+def one(op: str, shape: list[int], kind: int = TensorProto.FLOAT, **attributes: Any) -> bytes:
     node = helper.make_node(op, ["x"], ["y"], **attributes)
     info = helper.make_tensor_value_info
     graph = helper.make_graph([node], "g", [info("x", kind, shape)], [info("y", kind, None)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compiler.graph.builder import GraphBuilder
-from compiler.graph.graph import FP32, Graph
+from compiler.graph.graph import FP32, Graph, Value
 from compiler.lowering.softmax_nest import find_nests
 from isa.program import BufferKind
 from tests.compiler.device_run import compiled, error_on_device
@@ -46,7 +46,7 @@ def attention(
         for _ in range(4)
     ]
 
-    def split(value, extent, w, perm):  # type: ignore[no-untyped-def]
+    def split(value: Value, extent: int, w: Value, perm: tuple[int, ...]) -> Value:
         made = b.emit("matmul", value, w)
         return b.emit(
             "transpose",
@@ -54,7 +54,7 @@ def attention(
             perm=perm,
         )
 
-    def rotated(value):  # type: ignore[no-untyped-def]
+    def rotated(value: Value) -> Value:
         extent, half = value.shape[2], columns // 2
         angles = np.outer(np.arange(extent), 0.5 ** np.arange(half))
         cos, sin = (np.tile(f(angles), 2).astype(np.float32) for f in (np.cos, np.sin))

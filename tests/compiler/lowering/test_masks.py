@@ -26,7 +26,7 @@ TEXT = """
 def test_a_mask_by_the_least_number_hides_and_no_more(target: str) -> None:
     mask = np.ones((2, 1, 1, 12), np.int64)
     mask[..., -2:] = 0
-    inputs = {"mask": mask, "x": np.zeros((2, 3, 12, 12), np.float32)}
+    inputs: dict[str, np.ndarray] = {"mask": mask, "x": np.zeros((2, 3, 12, 12), np.float32)}
     found = systola.compile(parser.parse_model(TEXT), target=target).run(inputs).outputs["y"]
     np.testing.assert_allclose(found[..., :10], 0.1, rtol=1e-2)
     assert not found[..., 10:].any()

@@ -26,7 +26,8 @@ def images(draw: st.DrawFn) -> Image:
     array = values.astype(dtype.numpy).transpose(np.argsort(order))
     first = draw(st.integers(0, 5))
     row = columns * lead
-    steps, partitions = [], 1
+    steps: list[int] = []
+    partitions = 1
     for e in reversed(extents):  # every factor on partitions, or on a partition's elements
         if draw(st.booleans()):
             steps.insert(0, -partitions)

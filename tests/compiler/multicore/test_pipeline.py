@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from compiler.clock import Clock
 from compiler.errors import UnsupportedError, UsageError
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.evaluate import evaluate
@@ -16,7 +17,6 @@ from compiler.multicore.cut import Place
 from compiler.multicore.split import split
 from compiler.multicore.stages import CompiledPipeline, pipeline_of
 from compiler.options import Options
-from compiler.pipeline import Clock
 from isa.hardware import load_target
 from neff import from_bytes, to_bytes
 from simulator.runtime import Device

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ node = helper.make_node
 
 def model_of(
     nodes: Sequence[onnx.NodeProto],
-    inputs: dict[str, tuple[int, list[Any]]],
-    outputs: dict[str, list[Any]],
+    inputs: Mapping[str, tuple[int, list[Any]]],
+    outputs: Mapping[str, list[Any]],
     weights: Sequence[onnx.TensorProto],
 ) -> onnx.ModelProto:
     info = helper.make_tensor_value_info
@@ -40,7 +40,7 @@ def number(name: str, value: Any, dtype: type = np.int64) -> onnx.TensorProto:
     return numpy_helper.from_array(np.asarray(value, dtype), name)
 
 
-def between(*middle: onnx.NodeProto, last: str, **inputs: tuple[int, list[Any]]) -> Any:
+def between(*middle: onnx.NodeProto, last: str, **inputs: tuple[int, list[Any]]) -> onnx.ModelProto:
     """x -> product -> the nodes, from "y" to `last` -> product -> o."""
     nodes = [node("MatMul", ["x", "a"], ["y"]), *middle, node("MatMul", [last, "b"], ["o"])]
     weights = [weight("a", 4, 4), weight("b", 4, 4), number("zero", 0)]
@@ -127,7 +127,7 @@ def bert(vocabulary: int = 9000, tokens: int = 16, width: int = 32) -> onnx.Mode
 
 
 X = np.random.Generator(np.random.PCG64(1)).standard_normal((4, 4)).astype(np.float32)
-Y = {"y": (BOOL, [])}
+Y: dict[str, tuple[int, list[Any]]] = {"y": (BOOL, [])}
 
 # name -> (model, inputs, options, the host's operators, sections: h for host, d for device)
 CASES: dict[str, tuple[onnx.ModelProto, dict[str, Any], dict[str, Any], list[str], str]] = {

@@ -30,6 +30,13 @@ def reference(model: onnx.ModelProto, inputs: dict[str, Any]) -> list[Any]:
     return list(session.run(None, inputs))
 
 
+def in_sections(model: onnx.ModelProto, **options: Any) -> neff.PartitionedNeff:
+    """The file of a model that has sections."""
+    made = systola.compile(model, **options).neff
+    assert isinstance(made, neff.PartitionedNeff)
+    return made
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_cut_model_gives_what_onnxruntime_gives(name: str) -> None:
     model, inputs, options, operators, turns = CASES[name]
@@ -60,7 +67,7 @@ def test_embeddings_go_to_the_host_and_the_layers_stay() -> None:
 
 def test_a_table_of_the_host_alone_is_not_in_the_neff_and_a_tied_one_is_in_both() -> None:
     def held(model: onnx.ModelProto) -> tuple[int, int]:
-        parts = systola.compile(model, auto_cast="none").neff.parts
+        parts = in_sections(model, auto_cast="none").parts
         on_host = sum(len(p.model) for p in parts if isinstance(p, neff.HostPart))
         device = [p.neff for p in parts if isinstance(p, neff.DevicePart)]
         return on_host, sum(a.nbytes for n in device for a in n.constants.values())
@@ -73,7 +80,7 @@ def test_a_table_of_the_host_alone_is_not_in_the_neff_and_a_tied_one_is_in_both(
 
 
 def test_the_same_model_gives_the_same_bytes() -> None:
-    once, again = (neff.partitioned_bytes(systola.compile(bert()).neff) for _ in range(2))
+    once, again = (neff.partitioned_bytes(in_sections(bert())) for _ in range(2))
     assert once == again
 
 

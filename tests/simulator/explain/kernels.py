@@ -101,8 +101,8 @@ def one_bank(rounds: int = ROUNDS, banks: int = 1, reads: int = 1) -> Program:
         work.append(multiply(i % banks, waits=waits, signal=Signal(PE, 1)))
         for k in range(reads):
             waits = (Wait(PE, i + 1),) if k == 0 else ()
-            header = {"signal": Signal(ACT, 1)} if k == reads - 1 else {}
-            empties.append(drain_bank(i % banks, waits=waits, **header))
+            signal = Signal(ACT, 1) if k == reads - 1 else None
+            empties.append(drain_bank(i % banks, waits=waits, signal=signal))
     return of({PE: work, ACT: empties})
 
 
