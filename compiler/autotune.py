@@ -135,7 +135,7 @@ class _Search:
             if len(self.trials) >= self.budget:
                 return
             known = setting in self.trials or self.cache.known(setting) is not None
-            if setting not in self.trials and (known or self.drafts.cut(setting) is not None):
+            if setting not in self.trials and (known or self.drafts.cuts.cut(setting) is not None):
                 yield setting
 
     def _ticks(self, knobs: Knobs, least: int) -> Ticks:

@@ -2,40 +2,25 @@
 
 In    a simplified graph
 Out   `Draft`: a plan of a lowered program, its end predicted to the tick
-Read  `knobs.py` for what can be set, `autotune.py` for a longer search
+Read  `knobs.py` for what can be set, `cuts.py` for what drafts share, `autotune.py` for a longer
+      search
 
-Everything that drafts share is made once: cut graphs, chosen types, rounded weights. What only the
-winner needs (the bytes of weights, the longest search for places) waits until there is one.
+What only the winner needs (the bytes of weights, the longest search for places) waits until there
+is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from compiler.clock import Clock
+from compiler.cuts import Cuts
 from compiler.errors import CapacityError
 from compiler.graph.graph import Graph
-from compiler.graph_passes import auto_cast
-from compiler.graph_passes.align_concat import align_concat
-from compiler.graph_passes.auto_cast import Rounded
-from compiler.graph_passes.bias_last import bias_last
-from compiler.graph_passes.fold_pooled import fold_pooled
-from compiler.graph_passes.fold_rows import fold_rows
-from compiler.graph_passes.fold_shuffles import fold_shuffles
-from compiler.graph_passes.gather_parts import gather_parts
-from compiler.graph_passes.nested import cut_as_needed
-from compiler.graph_passes.panels import panels
-from compiler.graph_passes.place_channels import place_channels
-from compiler.graph_passes.shift_clips import shift_clips
-from compiler.graph_passes.sink_casts import sink_casts
-from compiler.graph_passes.spans import Bytes, profile
-from compiler.graph_passes.stripe import stripe_everywhere
 from compiler.knobs import AS_NEEDED, STRIPS, Knobs
 from compiler.lowering.hand_over import HandOver
 from compiler.lowering.image import find_images
-from compiler.lowering.layout import bytes_a_partition
 from compiler.lowering.lower import Lowered, lower
 from compiler.multicore.pin import Pinned, plan_pinned
 from compiler.options import Options
@@ -90,62 +75,13 @@ class Drafts:
     """Drafts of one graph."""
 
     def __init__(self, graph: Graph, hw: Hardware, options: Options, clock: Clock) -> None:
-        self.graph, self.hw, self.options, self.clock = graph, hw, options, clock
-        self._capacity = hw.sbuf_partition_bytes
-        self._shifted = graph if "fuse-loops" in options.without else bias_last(shift_clips(graph))
-        self._rounded: Rounded = {}
-        self._bases: dict[bool, Graph] = {}
-        self._cut: dict[tuple[bool, int, int], Graph | None] = {}
-        self._prepared: dict[tuple[bool, int, int], Graph] = {}
-
-    def prepared(self, knobs: Knobs) -> Graph:
-        """The graph in strips, its types chosen. Raises CapacityError where nothing is cut."""
-        key = (knobs.fold_rows, knobs.strips, knobs.strip_room)
-        if key not in self._prepared:
-            cut = self.cut(knobs)
-            if cut is None:
-                raise CapacityError("SYS-S005", "there are layers to cut", found="none")
-            self.clock.step("auto-cast")
-            self._prepared[key] = prepare_graph(cut, self.options, self._rounded)
-        return self._prepared[key]
-
-    def uncut(self) -> Graph:
-        """The graph as it came, its types chosen: what a bound is reckoned of."""
-        self.clock.step("auto-cast")
-        return prepare_graph(self.graph, self.options, self._rounded)
-
-    def cut(self, knobs: Knobs) -> Graph | None:
-        """The graph in strips, or None if no layer is too large."""
-        key = (knobs.fold_rows, knobs.strips, knobs.strip_room)
-        if knobs.strips == 0:
-            return self._base(knobs.fold_rows)
-        if key not in self._cut:
-            graph = self._base(knobs.fold_rows)
-            self.clock.step("stripe")
-            self._cut[key] = in_strips(graph, self.hw, self.options, knobs)
-        return self._cut[key]
-
-    def _base(self, folded: bool) -> Graph:
-        """The graph before it is cut into strips."""
-        if folded not in self._bases:
-            self.clock.step("stripe")
-            blind = {"tensorize", "plan-memory"} & self.options.without
-            graph = self._shifted
-            if folded and not blind:
-                graph = fold_pooled(fold_shuffles(fold_rows(graph)))
-            if graph is self._shifted and folded:
-                self._bases[folded] = self._base(False)
-            else:
-                if "tensorize" not in self.options.without:
-                    graph = place_channels(align_concat(fold_shuffles(graph)))
-                graph = gather_parts(graph, self.hw)
-                self._bases[folded] = panels(graph, self.hw, item_bytes(self.options))
-        return self._bases[folded]
+        self.hw, self.options, self.clock = hw, options, clock
+        self.cuts = Cuts(graph, hw, options, clock)
 
     def draft(self, knobs: Knobs, *, thorough: bool = True, exhaustive: bool = False) -> Draft:
         """Lower and plan, as `draft_of`. Raises CapacityError."""
         return draft_of(
-            self.prepared(knobs),
+            self.cuts.prepared(knobs),
             self.hw,
             self.options,
             self.clock,
@@ -169,17 +105,17 @@ class Drafts:
         may fit until finer makes no difference."""
         uncut = "stripe" in self.options.without
         nodes = 0
-        if uncut or self.cut(Knobs(strips=STRIPS[0], fold_rows=folded)) is None:
+        if uncut or self.cuts.cut(Knobs(strips=STRIPS[0], fold_rows=folded)) is None:
             yield Knobs(fold_rows=folded)
             room = 50
         passed: Knobs | None = None
         for strips in () if uncut else STRIPS:
             knobs = Knobs(strips=strips, strip_room=room, fold_rows=folded)
-            cut = self.cut(knobs)
+            cut = self.cuts.cut(knobs)
             if cut is None or len(cut.nodes) == nodes:
                 break  # it is no finer
             nodes, passed = len(cut.nodes), knobs
-            if max(profile(cut, _bytes_of(cut, self.hw, self.options))) <= self._capacity:
+            if self.cuts.may_fit(cut):
                 yield knobs
                 passed = None
         if passed is not None:  # the finest, for the estimate may be wrong
@@ -190,7 +126,7 @@ class Drafts:
         try:
             return self._best(folded=True)
         except CapacityError:
-            if self._base(True) is self._base(False):
+            if not self.cuts.folds():
                 raise
             return self._best(folded=False)
 
@@ -256,7 +192,7 @@ class Drafts:
         yield from self.candidates(folded)
         for room in () if "stripe" in self.options.without else ROOMS_AS_NEEDED:
             knobs = Knobs(strips=AS_NEEDED, strip_room=room, fold_rows=folded)
-            if (not found or room == ROOMS_AS_NEEDED[0]) and self.cut(knobs) is not None:
+            if (not found or room == ROOMS_AS_NEEDED[0]) and self.cuts.cut(knobs) is not None:
                 yield knobs
         for room in ROOMS[1:]:
             if not found:
@@ -272,33 +208,6 @@ class Drafts:
                     refused = error
         assert refused is not None, "there is at least one candidate"
         raise refused
-
-
-def prepare_graph(graph: Graph, options: Options, rounded: Rounded | None = None) -> Graph:
-    """Storage types chosen, casts where values are made or read."""
-    chosen = auto_cast(graph, options.auto_cast, options.auto_cast_type, rounded)
-    return sink_casts(chosen)
-
-
-def item_bytes(options: Options) -> int:
-    """Bytes of an element of most values."""
-    return 2 if options.auto_cast == "all" else 4
-
-
-def in_strips(graph: Graph, hw: Hardware, options: Options, knobs: Knobs) -> Graph | None:
-    """Every chain of layers too large for its room in strips; None where there is none."""
-    room = hw.sbuf_partition_bytes * knobs.strip_room // 100
-    bytes_for = partial(_bytes_of, hw=hw, options=options)
-    if knobs.strips == AS_NEEDED:
-        return cut_as_needed(graph, room, bytes_for)
-    return stripe_everywhere(graph, room, bytes_for, knobs.strips)
-
-
-def _bytes_of(graph: Graph, hw: Hardware, options: Options) -> Bytes:
-    """Bytes a partition of each value; constants are not counted."""
-    packed = not {"tensorize", "plan-memory"} & options.without  # as `lower` does
-    known = bytes_a_partition(graph, item_bytes(options), hw, from_dram=packed)
-    return lambda value: known.get(value.id, 0)
 
 
 def schedule_options(
@@ -320,7 +229,7 @@ def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
     """The graphs of `Drafts.candidates`, types still to be chosen."""
     drafts = Drafts(graph, hw, options, Clock(lambda _: None))
     for knobs in drafts.candidates(folded=False):
-        cut = drafts.cut(knobs)
+        cut = drafts.cuts.cut(knobs)
         assert cut is not None, "candidates can be cut"
         yield cut
 

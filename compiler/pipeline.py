@@ -6,7 +6,7 @@ align       parts of concatenations begin where engines reach              (alig
 gathers     look-ups too large for SBUF, part by part              (graph_passes/gather_parts.py)
 panels      products too large for SBUF, panel by panel                    (graph_passes/panels.py)
 stripe      chains of layers too large for SBUF, strip by strip           (graph_passes/stripe.py)
-            from here to plan-memory once a setting of the knobs          (drafts.py, autotune.py)
+            from here to plan-memory once a setting of the knobs (cuts.py, drafts.py, autotune.py)
 auto-cast   storage types of values: after simplify, which folds in FP32
 fuse-loops  elementwise nodes run on each tile behind their producer       (lowering/groups.py)
 tensorize   loops over tiles become engine instructions on virtual buffers (lowering/)
@@ -31,8 +31,8 @@ from compiler.autotune_cache import Cache, default_folder, key_of
 from compiler.bound import Bound, bound, without_traffic
 from compiler.clock import Clock, Progress
 from compiler.cost import Simulated
+from compiler.cuts import with_types
 from compiler.drafts import Draft, Drafts
-from compiler.drafts import prepare_graph as prepared
 from compiler.errors import VerifyError
 from compiler.frontends.onnx import import_onnx
 from compiler.graph.graph import Graph
@@ -85,7 +85,7 @@ def compile_model(
 def prepare_graph(graph: Graph, options: Options, clock: Clock) -> Graph:
     """The graph-level passes behind simplify."""
     clock.step("auto-cast")
-    return prepared(graph, options)
+    return with_types(graph, options)
 
 
 def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) -> Compiled:
@@ -100,7 +100,7 @@ def compile_graph(graph: Graph, hw: Hardware, options: Options, clock: Clock) ->
         best, tuned = autotune(drafts, options.budget, cache)
     else:
         best = drafts.best()
-    limits = bound(drafts.uncut(), hw)
+    limits = bound(drafts.cuts.uncut(), hw)
     return finished(best, hw, options, clock, limits, tuned)
 
 

@@ -1,0 +1,135 @@
+"""The graph that a setting of the knobs makes: folded, cut in strips, its types chosen.
+
+In    a simplified graph
+Out   what `compiler.lowering.lower` takes, for each setting that `drafts.py` tries
+Read  `graph_passes/stripe.py` and `nested.py` for the cuts themselves
+
+Settings share most of it, so each step is made once: what is folded, what is cut in how many
+strips, and the rounded weights.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from compiler.clock import Clock
+from compiler.errors import CapacityError
+from compiler.graph.graph import Graph
+from compiler.graph_passes import auto_cast
+from compiler.graph_passes.align_concat import align_concat
+from compiler.graph_passes.auto_cast import Rounded
+from compiler.graph_passes.bias_last import bias_last
+from compiler.graph_passes.fold_pooled import fold_pooled
+from compiler.graph_passes.fold_rows import fold_rows
+from compiler.graph_passes.fold_shuffles import fold_shuffles
+from compiler.graph_passes.gather_parts import gather_parts
+from compiler.graph_passes.nested import cut_as_needed
+from compiler.graph_passes.panels import panels
+from compiler.graph_passes.place_channels import place_channels
+from compiler.graph_passes.shift_clips import shift_clips
+from compiler.graph_passes.sink_casts import sink_casts
+from compiler.graph_passes.spans import Bytes, profile
+from compiler.graph_passes.stripe import stripe_everywhere
+from compiler.knobs import AS_NEEDED, Knobs
+from compiler.lowering.layout import bytes_a_partition
+from compiler.options import Options
+from isa.hardware import Hardware
+
+_Key = tuple[bool, int, int]
+"""The knobs that a cut depends on."""
+
+
+class Cuts:
+    """The cuts of one graph."""
+
+    def __init__(self, graph: Graph, hw: Hardware, options: Options, clock: Clock) -> None:
+        self.graph, self.hw, self.options, self.clock = graph, hw, options, clock
+        self._shifted = graph if "fuse-loops" in options.without else bias_last(shift_clips(graph))
+        self._rounded: Rounded = {}
+        self._bases: dict[bool, Graph] = {}
+        self._cut: dict[_Key, Graph | None] = {}
+        self._prepared: dict[_Key, Graph] = {}
+
+    def prepared(self, knobs: Knobs) -> Graph:
+        """The graph in strips, its types chosen. Raises CapacityError where nothing is cut."""
+        key = _key(knobs)
+        if key not in self._prepared:
+            cut = self.cut(knobs)
+            if cut is None:
+                raise CapacityError("SYS-S005", "there are layers to cut", found="none")
+            self.clock.step("auto-cast")
+            self._prepared[key] = with_types(cut, self.options, self._rounded)
+        return self._prepared[key]
+
+    def uncut(self) -> Graph:
+        """The graph as it came, its types chosen: what a bound is reckoned of."""
+        self.clock.step("auto-cast")
+        return with_types(self.graph, self.options, self._rounded)
+
+    def cut(self, knobs: Knobs) -> Graph | None:
+        """The graph in strips, or None if no layer is too large."""
+        if knobs.strips == 0:
+            return self._base(knobs.fold_rows)
+        key = _key(knobs)
+        if key not in self._cut:
+            graph = self._base(knobs.fold_rows)
+            self.clock.step("stripe")
+            self._cut[key] = _in_strips(graph, self.hw, self.options, knobs)
+        return self._cut[key]
+
+    def may_fit(self, cut: Graph) -> bool:
+        """Whether the values of a cut graph fit in SBUF at every moment."""
+        held = profile(cut, _bytes_of(cut, self.hw, self.options))
+        return max(held) <= self.hw.sbuf_partition_bytes
+
+    def folds(self) -> bool:
+        """Whether folding rows onto partitions changes anything."""
+        return self._base(True) is not self._base(False)
+
+    def _base(self, folded: bool) -> Graph:
+        """The graph before it is cut into strips."""
+        if folded not in self._bases:
+            self.clock.step("stripe")
+            blind = {"tensorize", "plan-memory"} & self.options.without
+            graph = self._shifted
+            if folded and not blind:
+                graph = fold_pooled(fold_shuffles(fold_rows(graph)))
+            if graph is self._shifted and folded:
+                self._bases[folded] = self._base(False)
+            else:
+                if "tensorize" not in self.options.without:
+                    graph = place_channels(align_concat(fold_shuffles(graph)))
+                graph = gather_parts(graph, self.hw)
+                self._bases[folded] = panels(graph, self.hw, _item_bytes(self.options))
+        return self._bases[folded]
+
+
+def _key(knobs: Knobs) -> _Key:
+    return knobs.fold_rows, knobs.strips, knobs.strip_room
+
+
+def with_types(graph: Graph, options: Options, rounded: Rounded | None = None) -> Graph:
+    """Storage types chosen, casts where values are made or read."""
+    chosen = auto_cast(graph, options.auto_cast, options.auto_cast_type, rounded)
+    return sink_casts(chosen)
+
+
+def _item_bytes(options: Options) -> int:
+    """Bytes of an element of most values."""
+    return 2 if options.auto_cast == "all" else 4
+
+
+def _in_strips(graph: Graph, hw: Hardware, options: Options, knobs: Knobs) -> Graph | None:
+    """Every chain of layers too large for its room in strips; None where there is none."""
+    room = hw.sbuf_partition_bytes * knobs.strip_room // 100
+    bytes_for = partial(_bytes_of, hw=hw, options=options)
+    if knobs.strips == AS_NEEDED:
+        return cut_as_needed(graph, room, bytes_for)
+    return stripe_everywhere(graph, room, bytes_for, knobs.strips)
+
+
+def _bytes_of(graph: Graph, hw: Hardware, options: Options) -> Bytes:
+    """Bytes a partition of each value; constants are not counted."""
+    packed = not {"tensorize", "plan-memory"} & options.without  # as `lower` does
+    known = bytes_a_partition(graph, _item_bytes(options), hw, from_dram=packed)
+    return lambda value: known.get(value.id, 0)
