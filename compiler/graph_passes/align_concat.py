@@ -15,30 +15,21 @@ Leaves   a graph that evaluates to the same values. A reader that is no convolut
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 from compiler.graph.attrs import integer
-from compiler.graph.graph import Array, Graph, Node, Value
+from compiler.graph.graph import Graph, Node, Value
+from compiler.graph_passes.channel_pieces import (
+    QUADRANT,
+    Map,
+    Piece,
+    cut_in_pieces,
+    cut_out,
+    placed,
+)
 from compiler.graph_passes.rebuild import Rebuilder
 
-BLOCK, QUADRANT = 128, 32
-MOST = {0: 128, 32: 32, 64: 64, 96: 32}
-"""By first partition, the most that an engine's operand may have."""
 PLAIN = ("relu", "add", "sub", "mul", "max", "min")
-Map = NDArray[np.int64]
-"""For each channel its position in a padded value."""
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """Channels [first, first + size) of a part, padded to `room`."""
-
-    first: int
-    size: int
-    room: int
 
 
 def align_concat(graph: Graph) -> Graph:
@@ -56,15 +47,15 @@ class _Concats:
         self.producers, self.readers = graph.producers(), graph.consumers()
         self.outputs = {v.id for v in graph.outputs}
 
-    def plan(self, node: Node) -> list[list[_Piece]] | None:
+    def plan(self, node: Node) -> list[list[Piece]] | None:
         """Pieces of each part, where they help."""
         if node.op != "concat" or integer(node, "axis") != 1 or len(node.output.shape) < 3:
             return None
-        pieces, at, moved = list[list[_Piece]](), 0, False
+        pieces, at, moved = list[list[Piece]](), 0, False
         for i, part in enumerate(node.inputs):
             last, size = i == len(node.inputs) - 1, part.shape[1]
-            here = _pieces(at, size, last) if self.chain(part) else [_Piece(0, size, size)]
-            moved |= here != [_Piece(0, size, size)]
+            here = cut_in_pieces(at, size, last) if self.chain(part) else [Piece(0, size, size)]
+            moved |= here != [Piece(0, size, size)]
             at += sum(p.room for p in here)
             if at % QUADRANT and not last:
                 return None
@@ -125,23 +116,10 @@ def _of_channels(constant: Value, output: Value) -> bool:
     return all(n == 1 for d, n in enumerate(shape) if d != 1)
 
 
-def _pieces(at: int, size: int, last: bool) -> list[_Piece]:
-    """Cut so that each piece lies in one block from a legal start; whole blocks stay together."""
-    out, first = list[_Piece](), 0
-    while first < size:
-        place = at % BLOCK
-        left = size - first
-        share = left if place == 0 else min(left, MOST[place])
-        room = share if last and share == left else -(-share // QUADRANT) * QUADRANT
-        out.append(_Piece(first, share, room))
-        first, at = first + share, at + room
-    return out
-
-
 class _Aligned(Rebuilder):
     """One walk that rebuilds the graph."""
 
-    def __init__(self, graph: Graph, found: _Concats, plans: dict[int, list[list[_Piece]]]) -> None:
+    def __init__(self, graph: Graph, found: _Concats, plans: dict[int, list[list[Piece]]]) -> None:
         super().__init__(graph)
         self.found, self.plans = found, plans
         self.map: dict[int, tuple[Map, int]] = {}  # new value id -> positions, channels in all
@@ -173,9 +151,9 @@ class _Aligned(Rebuilder):
             axis = 1 - (len(node.output.shape) - array.ndim)
             if axis < 0 or array.shape[axis] == 1:
                 return self.new[value.id]
-        return self.b.constant(_placed(array, axis, *where), value.dtype, value.name)
+        return self.b.constant(placed(array, axis, *where), value.dtype, value.name)
 
-    def _concat(self, node: Node, plan: list[list[_Piece]]) -> None:
+    def _concat(self, node: Node, plan: list[list[Piece]]) -> None:
         parts, places, at = list[Value](), list[Map](), 0
         for part, pieces in zip(node.inputs, plan, strict=True):
             for piece in pieces:
@@ -188,7 +166,7 @@ class _Aligned(Rebuilder):
         if at != node.output.shape[1]:
             self.map[made.id] = (np.concatenate(places), at)
 
-    def _cut(self, part: Value, piece: _Piece) -> Value:
+    def _cut(self, part: Value, piece: Piece) -> Value:
         """A piece of what a convolution and the elementwise nodes behind it make."""
         chain = self.found.chain(part)
         value = chain[0].inputs[0]
@@ -197,34 +175,18 @@ class _Aligned(Rebuilder):
             operands = [made if v is value else self._piece_of(v, node, piece) for v in node.inputs]
             if node is chain[0]:
                 array = self.graph.constants[node.inputs[1].id]
-                weights = _cut_out(array, 0, piece)
+                weights = cut_out(array, 0, piece)
                 if made.id in self.map:
-                    weights = _placed(weights, 1, *self.map[made.id])
+                    weights = placed(weights, 1, *self.map[made.id])
                 operands = [made, self.b.constant(weights, node.inputs[1].dtype)]
             with self.b.origin(node.sources, node.output.name):
                 made = self.b.emit_all(node.op, operands, node.attrs, [node.output.dtype])[0]
             value = node.output
         return made
 
-    def _piece_of(self, value: Value, node: Node, piece: _Piece) -> Value:
+    def _piece_of(self, value: Value, node: Node, piece: Piece) -> Value:
         array = self.graph.constants[value.id]
         axis = 1 - (len(node.output.shape) - array.ndim)
         if axis < 0 or array.shape[axis] == 1:
             return self.new[value.id]
-        return self.b.constant(_cut_out(array, axis, piece), value.dtype)
-
-
-def _cut_out(array: Array, axis: int, piece: _Piece) -> Array:
-    """A piece along an axis, with zeros behind it."""
-    index = (slice(None),) * axis + (slice(piece.first, piece.first + piece.size),)
-    fill = [(0, piece.room - piece.size if d == axis else 0) for d in range(array.ndim)]
-    return np.pad(array[index], fill) if piece.room > piece.size else array[index]
-
-
-def _placed(array: Array, axis: int, positions: Map, extent: int) -> Array:
-    """The array with its elements along an axis at these positions, zeros elsewhere."""
-    shape = list(array.shape)
-    shape[axis] = extent
-    out = np.zeros(shape, array.dtype)
-    out[(slice(None),) * axis + (positions,)] = array
-    return out
+        return self.b.constant(cut_out(array, axis, piece), value.dtype)

@@ -16,7 +16,7 @@ type wraps as it has to. With a = a1 * 2**16 + a0, b alike:
         pad with v   pad(x ^ v with 0) ^ v
         a ** n       products, for a constant n
 
-What is proved to stay below 2**24 stays as it is. Needs ranges: `narrow_integers.py`. What is left
+What is proved to stay below 2**24 stays as it is. Needs ranges: `integer_ranges.py`. What is left
 is the host's (`lowering/refusals.py`).
 """
 
@@ -29,7 +29,7 @@ import numpy as np
 
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import INT32, UINT32, DType, Graph, Node, Value, is_integer
-from compiler.graph_passes.narrow_integers import Range, integer_ranges, range_of
+from compiler.graph_passes.integer_ranges import Range, integer_ranges, range_of
 from compiler.graph_passes.rebuild import Rebuilder
 
 EXACT = 2**24  # whole numbers up to this are exact in FP32

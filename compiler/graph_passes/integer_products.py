@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from compiler.graph.evaluate import apply
 from compiler.graph.graph import BF16, FP32, Array, DType, Graph, Node, Value, is_integer
-from compiler.graph_passes.narrow_integers import Range, integer_ranges
+from compiler.graph_passes.integer_ranges import Range, integer_ranges
 from compiler.graph_passes.product_bounds import largest_of, product_bound
 from compiler.graph_passes.rebuild import Rebuilder
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import INT32, DType, Graph, Node, Value, is_integer
-from compiler.graph_passes.narrow_integers import Range, fits, integer_ranges, range_of
+from compiler.graph_passes.integer_ranges import Range, fits, integer_ranges, range_of
 from compiler.graph_passes.rebuild import Rebuilder
 
 ARITHMETIC = ("add", "sub", "mul", "neg", "abs")

@@ -1,7 +1,7 @@
 """What has no mapping to the machine, and why: asked before anything is emitted.
 
 Integers are computed in FP32, which is exact to 2**24. What sorts, scans or divides larger ones is
-refused unless the graph itself proves a range (`graph_passes/narrow_integers.py`); so is whatever
+refused unless the graph itself proves a range (`graph_passes/integer_ranges.py`); so is whatever
 computes with 64-bit integers, or with 32-bit ones in a way that `exact_integers.py` cannot split.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from compiler.errors import UnsupportedError
 from compiler.graph.graph import Graph, Node, Value, is_float
 from compiler.graph_passes.exact_integers import rounds, splits
-from compiler.graph_passes.narrow_integers import integer_ranges
+from compiler.graph_passes.integer_ranges import integer_ranges
 from compiler.lowering.context import has_device_dtype
 from compiler.lowering.groups import ANCHORS, MOVES, is_elementwise
 from compiler.lowering.index import gather_refusal

@@ -14,7 +14,7 @@ from compiler.graph.graph import BOOL, INT32, UINT32, DType, Graph, Value
 from compiler.graph.verify import verify
 from compiler.graph_passes import simplify
 from compiler.graph_passes.exact_integers import rounds
-from compiler.graph_passes.narrow_integers import integer_ranges
+from compiler.graph_passes.integer_ranges import integer_ranges
 
 RANDOM = np.random.Generator(np.random.PCG64(24))
 SHAPE = (12, 300)
