@@ -260,7 +260,9 @@ class Draft:
         arrays = evaluate(node, self.opset, {v.name: v.array for v in read})
         sure = all(v.exact for v in read)
         noisy = arrays
-        if not sure:
+        if any(a.HasField("g") for a in node.attribute):  # what nodes inside make of their errors
+            noisy = evaluate(node, self.opset, {v.name: self._disturbed(v) for v in read})
+        elif not sure:
             noisy = evaluate(node, self.opset, {v.name: v.noisy for v in read})
         precision = max((v.precision for v in read), key=lambda p: p.noise, default=FP32)
         steps = op in STEPPED or not all(map(is_float, arrays))
@@ -273,6 +275,14 @@ class Draft:
         self.values.extend(made)
         self.steps.append(Step(node, [*inputs, *captured], made))
         return made
+
+    def _disturbed(self, value: Value) -> Array:
+        """The value with an error, if it is exact itself."""
+        if not value.exact or not is_float(value.array):
+            return value.noisy
+        noise = value.precision.noise * self.rng.standard_normal(value.shape)
+        with np.errstate(all="ignore"):
+            return (value.array.astype(np.float64) * (1 + noise)).astype(value.array.dtype)
 
     def _value(
         self, name: str, array: Array, noisy: Array, exact: bool, precision: Precision
