@@ -18,8 +18,11 @@ from isa.kernel import Ap
 LIMIT = 2.0**60
 """From where on a quotient need not be exact: 8 bits of it times a divisor are still finite."""
 
-CORRECTION = 1.5 * 2.0**35
-"""More than half a last place of a quotient below `LIMIT`, less than that of one beyond."""
+CORRECTION = 2.0**38
+"""Four last places of a quotient below `LIMIT`: near is closer."""
+
+LARGEST = 255 * 2.0**120
+"""The largest in 8 bits. An infinite divisor has finite parts; times its reciprocal they vanish."""
 
 
 class Quotients(Instructions):
@@ -35,33 +38,30 @@ class Quotients(Instructions):
         return Col(self._in_fp32(replace(self._in_sbuf(tile), dims=ONE)))
 
     def _quotient(self, x: Ap, y: Ap | Col | float, out: Ap) -> Ap:
-        """x / y rounded once (but where the quotient is within 2**-23 of a tie's distance to it).
+        """x / y rounded once: near - (near y - x) / y, where near := x * (1 / y).
 
-        c := x / y to the last place or the next, by 8 bits q and what they leave;  out := c - d,
-        d := (c y - x) / y, whose numerator is exact: c is q and two more parts of 8 bits, y one of
-        8 and one of 16 bits, and each product and sum of these has 24 bits at most. Beyond `LIMIT`
-        q stays there and d has no effect, so that no infinity meets another.
+        The numerator is exact but for its own last place: near is a sum of three parts of 8 bits, y
+        one of 8 and 16; all products, and sums in this order, have 24 bits or little more. So only
+        where x / y is within 2**-20 places of a tie may the other neighbour be taken. Beyond
+        `LIMIT`, where near may be infinite, it is what is given.
         """
         inverse, high, low = self._parts(y)
-        near, rest = self.scratch(DType.FP32), self.scratch(DType.FP32)
-        q, part = self.scratch(DType.BF16), self.scratch(DType.BF16)
-        c, left = self.scratch(DType.FP32), self.scratch(DType.FP32)
-        self._product(x, inverse, AluOp.MIN, LIMIT, near)
-        self._scalar(q, near, AluOp.MAX, -LIMIT)
-        self._product(q, high, AluOp.SUBTRACT, x, rest)
-        self._product(q, low, AluOp.ADD, rest, rest)
-        self._product(rest, inverse, AluOp.SUBTRACT, q, c)
-        self._scalar(c, c, AluOp.MULTIPLY, -1.0)
-        self._scalar(left, c, AluOp.MIN, LIMIT, AluOp.MAX, -LIMIT)
-        self._tensor(AluOp.SUBTRACT, left, q, left)
-        for _ in range(2):
+        near, left, rest = (self.scratch(DType.FP32) for _ in range(3))
+        part = self.scratch(DType.BF16)
+        self._binary(AluOp.MULTIPLY, x, inverse, lambda: near, keep=False)
+        self._scalar(left, near, AluOp.MIN, LIMIT, AluOp.MAX, -LIMIT)
+        for i in range(3):
             self._copy(part, left)
-            self._tensor(AluOp.SUBTRACT, left, part, left)
-            self._product(part, high, AluOp.ADD, rest, rest)
+            if i < 2:
+                self._tensor(AluOp.SUBTRACT, left, part, left)
+            first = (AluOp.ADD, rest) if i else (AluOp.SUBTRACT, x)
+            self._product(part, high, *first, rest)
             self._product(part, low, AluOp.ADD, rest, rest)
         self._product(rest, inverse, AluOp.MIN, CORRECTION, rest)
-        self._scalar(rest, rest, AluOp.MAX, -CORRECTION)
-        return self._tensor(AluOp.SUBTRACT, c, rest, out)
+        self._scalar(
+            rest, rest, AluOp.MAX, -CORRECTION, AluOp.ADD, 0.0
+        )  # no -0: near keeps its sign
+        return self._tensor(AluOp.SUBTRACT, near, rest, out)
 
     def _product(self, x: Ap, y: Ap | Scalar, op: AluOp, other: Ap | float, out: Ap) -> None:
         """out := x y op other"""
@@ -78,9 +78,10 @@ class Quotients(Instructions):
             return float(np.float32(1) / whole), float(upper), float(whole - upper)
         narrow, high, low = self._like(y, DType.BF16), self._like(y), self._like(y)
         source = self._region(y)
-        self.k.tensor_copy(narrow, source)
+        self.k.tensor_scalar(low, source, AluOp.MIN, LARGEST, AluOp.MAX, -LARGEST)
+        self.k.tensor_copy(narrow, low)
         self.k.tensor_copy(high, narrow)
-        self.k.tensor_tensor(low, source, high, AluOp.SUBTRACT)
+        self.k.tensor_tensor(low, low, high, AluOp.SUBTRACT)
         if isinstance(y, Col):
             return self._column_reciprocal(y.ap), Col(high), Col(low)
         inverse = self._like(y)
