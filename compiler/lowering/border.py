@@ -11,10 +11,7 @@ from compiler.lowering.elementwise import STAGED
 from compiler.lowering.groups import Group, group
 from compiler.lowering.hand_over import HandOver, receive
 from compiler.lowering.layout import Wishes, best
-from compiler.lowering.movement import (
-    reads_in_pieces,
-    store_part,
-)
+from compiler.lowering.movement import part_of, reads_in_pieces, store_part
 from compiler.tiles.view import View
 from isa.kernel import Buffer
 from isa.memory import Memory
@@ -129,10 +126,12 @@ def load_input(
         view = _through(dense(home, dtype, shape), chain)
         assert view is not None, "a dense tensor takes any order of its elements"
         last = chain[-1].output
-        if _cut_in_dram(lo, last, read.get(last.id, [])):
+        readers = read.get(last.id, [])
+        apart = _cut_in_dram(lo, last, readers)
+        if apart and all(part_of(view, r) is not None for r in readers):
             lo.outside[last.id] = view
         else:
-            _load(lo, last, view, read.get(last.id, []))
+            _load(lo, last, view, readers)
         return home
     if any(image.value.id == value.id for image in lo.images.values()):
         lo.outside[value.id] = dense(home, dtype, shape)

@@ -77,33 +77,31 @@ def lower_slice(lo: Lowering, node: Node) -> None:
     if value.id in lo.outside:
         _load_part(lo, node)
         return
-    triples = list(zip(*(integers(node, k) for k in CUT), strict=True))
-    view = _cut(lo.views[value.id], triples)
+    view = part_of(lo.views[value.id], node)
     if view is None:
+        triples = _triples(node)
         whole = [d for d, (_, size, _) in enumerate(triples) if size == value.shape[d]]
         dim = max(whole, key=lambda d: value.shape[d], default=None)
         spec = Spec.of(value.shape, dim) if dim is not None else Spec(0, 1)
-        view = _cut(lo.view(value, spec), triples)
+        view = part_of(lo.view(value, spec), node)
         if view is None and dim is not None:  # it lies so, but its factors are cut unevenly
             plain = lo.allocate(value.shape, lo.views[value.id].dtype, spec, f"{value.name}/plain")
             lo.copy(plain, lo.views[value.id])
-            view = _cut(plain, triples)
+            view = part_of(plain, node)
     if view is None:
-        view = _cut(lo.view(value, Spec(_unit_dim(value), 1)), triples)
+        view = part_of(lo.view(value, Spec(_unit_dim(value), 1)), node)
     if view is None:  # a view whose factors are cut unevenly, though on one partition
         plain = lo.allocate(value.shape, lo.views[value.id].dtype, Spec(0, 1), f"{value.name}/row")
         lo.copy(plain, lo.views[value.id])
-        view = _cut(plain, triples)
+        view = part_of(plain, node)
     assert view is not None, "with one row on partitions every slice is a view"
     lo.views[out.id] = view
 
 
 def _load_part(lo: Lowering, node: Node) -> None:
     """A slice of a value that is still in DRAM: only the part is loaded."""
-    view: View | None = lo.outside[node.inputs[0].id]
-    for d, (first, size, step) in enumerate(zip(*(integers(node, k) for k in CUT), strict=True)):
-        view = view.slice(d, int(first), int(size), int(step)) if view is not None else None
-    assert view is not None, "a dense tensor can be cut anywhere"
+    view = part_of(lo.outside[node.inputs[0].id], node)
+    assert view is not None, "what is cut in DRAM was asked before"
     out = node.output
     kept = out in lo.graph.outputs
     if not kept and reads_in_pieces(lo.graph.consumers().get(out.id, []), out):
@@ -123,13 +121,20 @@ def _unit_dim(value: Value) -> int:
     return next((d for d, e in enumerate(value.shape) if e == 1), 0)
 
 
-def _cut(view: View, triples: list[tuple[int, int, int]]) -> View | None:
-    for d, (first, size, step) in enumerate(triples):
-        made = view.slice(d, int(first), int(size), int(step))
+def part_of(view: View, node: Node) -> View | None:
+    """What a slice leaves of a view of its operand; None if its factors are cut unevenly."""
+    for d, (first, size, step) in enumerate(_triples(node)):
+        made = view.slice(d, first, size, step)
         if made is None:
             return None
         view = made
     return view
+
+
+def _triples(node: Node) -> list[tuple[int, int, int]]:
+    """Start, size and step along each dimension."""
+    starts, sizes, steps = (integers(node, k) for k in CUT)
+    return [(int(a), int(n), int(s)) for a, n, s in zip(starts, sizes, steps, strict=True)]
 
 
 def lower_concat(lo: Lowering, node: Node, spec: Spec) -> None:

@@ -242,3 +242,12 @@ def test_a_convolution_with_a_phase_of_nothing_but_padding(target: str) -> None:
         d.add("Conv", [x, w], kernel_shape=[2, 3], pads=[1, 2, 1, 0], strides=[1, 3])
 
     passes(8, draw, target)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_parts_of_a_moved_input_that_cut_its_blocks(target: str) -> None:
+    def draw(d: Draft) -> None:
+        (moved,) = d.add("DepthToSpace", [given(d, "float32", (5, 4, 5, 2))], blocksize=2)
+        d.add("Split", [moved, d.constant([5, 5])], 2, axis=-2)
+
+    passes(13, draw, target)
