@@ -14,7 +14,8 @@ import numpy as np
 from compiler.graph.attrs import integers, pairs, text
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import Lowering, Spec
-from compiler.lowering.contract import Term, contract
+from compiler.lowering.contract import contract
+from compiler.lowering.terms import Term
 from compiler.lowering.weights import Stored, packed_weights
 from isa.instructions.tensor import MATMUL_DTYPES
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from compiler.lowering.context import Lowering
-from compiler.tiles.iterate import NUM_LIMIT, STEP_LIMIT, Mismatch, legal_start
-from compiler.tiles.view import Atom, Factor, View, common_atoms, joined_dims
+from compiler.lowering.terms import Step, Term, only, steps_of, strides_of
+from compiler.tiles.iterate import NUM_LIMIT, STEP_LIMIT, Mismatch
+from compiler.tiles.view import Factor, View, common_atoms, joined_dims
 from isa.dtypes import DType
 from isa.kernel import Ap
 from isa.kernel.builder import LoadRow, load_row, moving_words
@@ -34,29 +34,6 @@ class Epilogue(Protocol):
 
     def __call__(self, tile: View, box: Box) -> None:
         """`tile` is in PSUM and has the shape of `box`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """Views over the product's dimensions, then k; extent 1 where an operand is constant.
-
-    `live`: where not all of the stationary operand's pieces of as many columns as the array has
-    are to be multiplied, the positions where those begin; the others are zero.
-    """
-
-    stationary: View
-    moving: View
-    live: frozenset[int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One accumulation: both operands at one position of the loops and of k's free factors."""
-
-    stationary: View
-    moving: View
-    count: int
-    live: frozenset[int] | None
 
 
 def contract(
@@ -80,97 +57,13 @@ def contract(
     first = terms[0]
     moved = [d for d in range(len(shape)) if d != dim and first.stationary.shape[d] == 1]
     looped = [d for d in range(len(shape)) if d != dim and d not in moved and shape[d] > 1]
+    product = _Product(lo, shape, dim, block, moved, epilogue, offset)
     for at in itertools.product(*(range(shape[d]) for d in looped)):
         box: Box = [(0, e) for e in shape]
         for d, i in zip(looped, at, strict=True):
             box[d] = (i, 1)
-        steps = [s for t in terms for s in _steps(t, dict(zip(looped, at, strict=True)))]
-        _product(lo, shape, dim, block, moved, steps, box, epilogue, offset)
-
-
-def check_meeting(shape: tuple[int, ...], dim: int, term: Term) -> None:
-    """Raise Mismatch where a contraction of two computed operands would find them apart."""
-    lead = term.stationary
-    moved = [d for d in range(len(shape)) if d != dim and lead.shape[d] == 1]
-    for d in moved:
-        _strides(term.moving, d, 1)
-    looped = [d for d in range(len(shape)) if d != dim and d not in moved and shape[d] > 1]
-    for at in itertools.product(*(range(shape[d]) for d in looped)):
-        for step in _steps(term, dict(zip(looped, at, strict=True))):
-            _strides(step.stationary, dim, 0)
-
-
-def _at(view: View, position: dict[int, int], operand: int) -> View:
-    for d, i in position.items():
-        if view.shape[d] > 1:
-            made = view.slice(d, i, 1)
-            if made is None:
-                raise Mismatch(operand, f"cannot take position {i} of dimension {d}")
-            view = made
-    return view
-
-
-def _steps(term: Term, position: dict[int, int]) -> Iterator[_Step]:
-    """The accumulations of one term: one a position of k's factors that are not partitions."""
-    s, v = _at(term.stationary, position, 0), _at(term.moving, position, 1)
-    k = len(s.shape) - 1
-    extent = s.shape[k]
-    if s.ragged(k) or v.ragged(k):
-        lead = v if v.ragged(k) else s
-        block = [f for f in lead.factors[k] if f.part][-1].extent
-        pieces = [(i, min(block, extent - i)) for i in range(0, extent, block)]
-    else:
-        pieces = [(0, extent)]
-    for start, size in pieces:
-        sides = []
-        for operand, view in enumerate((s, v)):
-            made = view.slice(k, start, size)
-            if made is None:
-                raise Mismatch(operand, "the contraction cannot be cut in blocks")
-            sides.append(made)
-        yield from _unrolled(sides[0], sides[1], k, term.live)
-
-
-def _unrolled(s: View, v: View, k: int, live: frozenset[int] | None) -> Iterator[_Step]:
-    by_dim = common_atoms([_only(s, k), _only(v, k)])
-    if by_dim is None:
-        raise Mismatch(1, "the operands' contractions have different factors")
-    parts = [a for a in by_dim[0] if any(a.parts)]
-    free = [a for a in by_dim[0] if not any(a.parts)]
-    for a in parts:
-        if not all(a.parts) or a.strides[0] != a.strides[1]:
-            raise Mismatch(0 if a.parts[1] else 1, "its contraction is not on the same partitions")
-    count, looped = 1, list[Atom]()
-    for a in sorted(parts, key=lambda a: a.strides[0]):
-        if a.strides[0] == count and not looped:
-            count *= a.extent
-        else:
-            looped.append(a)
-    for at in itertools.product(*(range(a.extent) for a in (*free, *looped))):
-        pairs = list(zip(at, (*free, *looped), strict=True))
-        sides = []
-        for i, view in enumerate((s, v)):
-            offset = view.offset + sum(x * a.strides[i] for x, a in pairs if not a.parts[i])
-            start = view.start + sum(x * a.strides[i] for x, a in pairs if a.parts[i])
-            if not legal_start(start + view.buffer.start, count):
-                raise Mismatch(i, f"partitions {start}..{start + count} break the start rule")
-            sides.append(
-                View(view.buffer, view.dtype, view.shape[:k], view.factors[:k], start, offset)
-            )
-        if sides[0].start != sides[1].start:
-            raise Mismatch(0, "its contraction starts on another partition")
-        yield _Step(sides[0], sides[1], count, live)
-
-
-def _only(view: View, dim: int) -> View:
-    return View(view.buffer, view.dtype, (view.shape[dim],), (view.factors[dim],))
-
-
-def _strides(view: View, dim: int, operand: int) -> list[Factor]:
-    factors = [f for f in view.factors[dim] if f.extent > 1]
-    if any(f.part for f in factors) or view.ragged(dim):
-        raise Mismatch(operand, f"dimension {dim} lies on partitions")
-    return factors
+        position = dict(zip(looped, at, strict=True))
+        product.emit([s for t in terms for s in steps_of(t, position)], box)
 
 
 _Piece = tuple[int, int, list[LoadRow | None]]
@@ -186,7 +79,7 @@ class _Axis:
     unit: int
 
 
-def _axes(steps: list[_Step], moved: list[int]) -> tuple[list[_Axis], list[list[int]]]:
+def _axes(steps: list[Step], moved: list[int]) -> tuple[list[_Axis], list[list[int]]]:
     """The factors of the moved dimensions that all steps share, and each step's strides there.
 
     Raises:
@@ -195,10 +88,10 @@ def _axes(steps: list[_Step], moved: list[int]) -> tuple[list[_Axis], list[list[
     axes: list[_Axis] = []
     strides: list[list[int]] = [[] for _ in steps]
     for d in moved:
-        factors = [_strides(s.moving, d, 1) for s in steps]
+        factors = [strides_of(s.moving, d, 1) for s in steps]
         extents = [f.extent for f in factors[0]]
         if any([f.extent for f in other] != extents for other in factors):
-            shared = common_atoms([_only(s.moving, d) for s in steps])
+            shared = common_atoms([only(s.moving, d) for s in steps])
             if shared is None:
                 raise Mismatch(1, f"its terms walk dimension {d} in factors that do not divide")
             extents = [a.extent for a in shared[0]]
@@ -226,49 +119,62 @@ def _chunks(axes: list[_Axis], limit: int) -> tuple[int, int]:
     return taken, -(-extent // -(-extent // max(1, limit // size)))
 
 
-def _product(
-    lo: Lowering,
-    shape: tuple[int, ...],
-    dim: int,
-    block: int,
-    moved: list[int],
-    steps: list[_Step],
-    box: Box,
-    epilogue: Epilogue,
-    offset: int,
-) -> None:
-    axes, strides = _axes(steps, moved)
-    columns = math.prod(a.extent for a in axes)
-    most = _most(lo, len(steps) * -(-shape[dim] // lo.hw.pe_columns), columns)
-    taken, chunk = _chunks(axes if lo.tensorize else axes[-1:], most)
-    outer = len(axes) - taken
-    ranges = [
-        range(0, a.extent, chunk if i == outer - 1 else 1) for i, a in enumerate(axes[:outer])
-    ]
-    places = list(itertools.product(*ranges))
-    loads = _weights(lo, shape[dim], dim, block, steps)
-    tiles = list(itertools.product(loads, places))
-    if lo.knobs.fine(lo.hw.pe_moving_max):
-        tiles.sort(key=lambda tile: tile[1])
-    for first, at in tiles:
-        size = min(block, shape[dim] - first)
-        sizes = [a.extent for a in axes]
-        starts = [*at, *([0] * taken)]
-        for i in range(outer):
-            sizes[i] = 1
-        if outer:
-            sizes[outer - 1] = min(chunk, axes[outer - 1].extent - at[-1])
-        tile = _psum_tile(lo, len(shape), size, dim, axes, sizes)
-        _matmuls(lo, tile, loads[first], steps, strides, starts, sizes)
-        where = list(box)
-        where[dim] = (first + offset, size)
-        for d in moved:
-            where[d] = _span(d, axes, starts, sizes, shape[d])
-        epilogue(tile, where)
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """A contraction at one position of the looped dimensions after another."""
+
+    lo: Lowering
+    shape: tuple[int, ...]
+    dim: int
+    block: int
+    moved: list[int]
+    epilogue: Epilogue
+    offset: int
+
+    def emit(self, steps: list[Step], box: Box) -> None:
+        """Accumulate the steps tile by tile, and hand each tile to the epilogue."""
+        lo, dim, extent = self.lo, self.dim, self.shape[self.dim]
+        axes, strides = _axes(steps, self.moved)
+        columns = math.prod(a.extent for a in axes)
+        most = _most(lo, len(steps) * -(-extent // lo.hw.pe_columns), columns)
+        taken, chunk = _chunks(axes if lo.tensorize else axes[-1:], most)
+        loads = _weights(lo, extent, dim, self.block, steps)
+        tiles = list(itertools.product(loads, _places(axes, taken, chunk)))
+        if lo.knobs.fine(lo.hw.pe_moving_max):
+            tiles.sort(key=lambda tile: tile[1])
+        for first, at in tiles:
+            size = min(self.block, extent - first)
+            starts, sizes = _part(axes, at, chunk)
+            tile = _psum_tile(lo, len(self.shape), size, dim, axes, sizes)
+            _matmuls(lo, tile, loads[first], steps, strides, starts, sizes)
+            where = list(box)
+            where[dim] = (first + self.offset, size)
+            for d in self.moved:
+                where[d] = _span(d, axes, starts, sizes, self.shape[d])
+            self.epilogue(tile, where)
+
+
+def _places(axes: list[_Axis], taken: int, chunk: int) -> list[tuple[int, ...]]:
+    """Where tiles begin in the axes that they do not take whole, the last of them in chunks."""
+    outer = axes[: len(axes) - taken]
+    ranges = [range(a.extent) for a in outer]
+    if outer:
+        ranges[-1] = range(0, outer[-1].extent, chunk)
+    return list(itertools.product(*ranges))
+
+
+def _part(axes: list[_Axis], at: tuple[int, ...], chunk: int) -> tuple[list[int], list[int]]:
+    """First positions and sizes of a tile along each axis."""
+    starts = [*at, *([0] * (len(axes) - len(at)))]
+    sizes = [1 if i < len(at) else a.extent for i, a in enumerate(axes)]
+    if at:
+        last = len(at) - 1
+        sizes[last] = min(chunk, axes[last].extent - at[-1])
+    return starts, sizes
 
 
 def _weights(
-    lo: Lowering, extent: int, dim: int, block: int, steps: list[_Step]
+    lo: Lowering, extent: int, dim: int, block: int, steps: list[Step]
 ) -> dict[int, list[_Piece]]:
     """For each block of the product's partitions, by its first, its pieces."""
     found = {}
@@ -329,7 +235,7 @@ def _psum_tile(
     return View(buffer, DType.FP32, tuple(extents), tuple(factors))
 
 
-def _stationary(step: _Step, dim: int, first: int, size: int) -> Ap:
+def _stationary(step: Step, dim: int, first: int, size: int) -> Ap:
     view = step.stationary
     factors = view.factors[dim]
     if len(factors) == 1 and not factors[0].part and factors[0].extent == view.shape[dim]:
@@ -340,7 +246,7 @@ def _stationary(step: _Step, dim: int, first: int, size: int) -> Ap:
         if cut is None:
             raise Mismatch(0, "its columns cannot be cut")
         view, offset = cut, cut.offset
-        dims = joined_dims([(f.stride, f.extent) for f in _strides(view, dim, 0)])
+        dims = joined_dims([(f.stride, f.extent) for f in strides_of(view, dim, 0)])
     if len(dims) > 4 or any(abs(s) > STEP_LIMIT or n > NUM_LIMIT for s, n in dims):
         raise Mismatch(0, "its columns need more than four dimensions")
     size_bytes = view.dtype.size_bytes
@@ -351,7 +257,7 @@ def _matmuls(
     lo: Lowering,
     tile: View,
     pieces: list[_Piece],
-    steps: list[_Step],
+    steps: list[Step],
     strides: list[list[int]],
     starts: list[int],
     sizes: list[int],

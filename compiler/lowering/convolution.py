@@ -10,7 +10,7 @@ from compiler.graph.attrs import integer, integers
 from compiler.graph.graph import Array, Node
 from compiler.lowering.classes import Classes
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
-from compiler.lowering.contract import Epilogue, Term, contract
+from compiler.lowering.contract import Epilogue, contract
 from compiler.lowering.depthwise import depthwise
 from compiler.lowering.folded import (
     block_diagonal,
@@ -30,6 +30,7 @@ from compiler.lowering.row_bands_chip import bands_on_chip, convolve_on_chip
 from compiler.lowering.row_bands_conv import convolve_bands
 from compiler.lowering.tap_packing import NONE, Packing, choose, cost_of, flat, pack
 from compiler.lowering.tap_pairs import paired, pays
+from compiler.lowering.terms import Term
 from compiler.lowering.weights import (
     Behind,
     Shifted,

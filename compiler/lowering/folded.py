@@ -16,8 +16,9 @@ import numpy as np
 from compiler.graph.attrs import integer, integers, pairs
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import Lowering, Spec, device_dtype
-from compiler.lowering.contract import Epilogue, Term, contract
+from compiler.lowering.contract import Epilogue, contract
 from compiler.lowering.depthwise import boxes, dense_tile
+from compiler.lowering.terms import Term
 from compiler.lowering.weights import Behind, Shifted, packed_weights
 from compiler.tiles.view import View, joined_dims
 from isa.dtypes import DType

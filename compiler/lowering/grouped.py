@@ -19,7 +19,8 @@ import numpy as np
 from compiler.graph.graph import Node
 from compiler.lowering.classes import NONE, Classes, Labels
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
-from compiler.lowering.contract import Term, contract
+from compiler.lowering.contract import contract
+from compiler.lowering.terms import Term
 from compiler.lowering.weights import Behind, Shifted, load_rows
 from compiler.tiles.iterate import legal_start
 from compiler.tiles.view import Factor, View

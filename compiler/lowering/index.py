@@ -18,10 +18,11 @@ import numpy as np
 from compiler.graph.attrs import integer
 from compiler.graph.graph import Array, Node, Value, is_float
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, dense, device_dtype
-from compiler.lowering.contract import Term, contract
+from compiler.lowering.contract import contract
 from compiler.lowering.elementwise import plan
 from compiler.lowering.rows import empty_along, free_along
 from compiler.lowering.select import select_on_array
+from compiler.lowering.terms import Term
 from compiler.lowering.weights import Behind, packed_weights
 from compiler.tiles.iterate import tiles
 from compiler.tiles.view import Factor, View

@@ -8,9 +8,10 @@ from dataclasses import replace
 from compiler.graph.attrs import flag
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
-from compiler.lowering.contract import Term, check_meeting, contract
+from compiler.lowering.contract import contract
 from compiler.lowering.convolution import conv
 from compiler.lowering.elementwise import plan
+from compiler.lowering.terms import Term, check_meeting
 from compiler.lowering.transposed_conv import conv_transpose
 from compiler.lowering.weights import (
     Behind,

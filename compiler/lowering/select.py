@@ -15,8 +15,9 @@ import numpy as np
 from compiler.graph.attrs import integer
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, lies_so
-from compiler.lowering.contract import Term, contract
+from compiler.lowering.contract import contract
 from compiler.lowering.elementwise import plan
+from compiler.lowering.terms import Term
 from compiler.lowering.weights import Behind, Stored, packed_weights
 from compiler.tiles.view import Factor, View, common_atoms
 from isa.instructions.tensor import MATMUL_DTYPES

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 from compiler.graph.graph import Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec, device_dtype
-from compiler.lowering.contract import Box, Term, contract
+from compiler.lowering.contract import Box, contract
 from compiler.lowering.elementwise import Plan, plan
 from compiler.lowering.products import computed_term
 from compiler.lowering.softmax_nest import Nest
+from compiler.lowering.terms import Term
 from compiler.tiles.iterate import Mismatch, sliced, tiles
 from compiler.tiles.view import Factor, View
 from isa.activation.functions import ActivationFunction

@@ -17,8 +17,9 @@ import numpy as np
 from compiler.graph.attrs import integers
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import Lowering, device_dtype
-from compiler.lowering.contract import Box, Term, contract
+from compiler.lowering.contract import Box, contract
 from compiler.lowering.elementwise import Plan
+from compiler.lowering.terms import Term
 from compiler.lowering.weights import Behind, packed_weights
 from compiler.tiles.iterate import tiles
 from compiler.tiles.view import Factor, View

@@ -17,8 +17,9 @@ import numpy as np
 from compiler.graph.attrs import integer, integers, pairs
 from compiler.graph.graph import Array, Node
 from compiler.lowering.context import Lowering, Spec, device_dtype
-from compiler.lowering.contract import Term, contract
+from compiler.lowering.contract import contract
 from compiler.lowering.convolution import weight_terms
+from compiler.lowering.terms import Term
 from compiler.lowering.weights import Behind, Shifted, transfer_span
 from compiler.lowering.window import padded_input
 from compiler.tiles.view import Factor, View
