@@ -19,6 +19,8 @@ Leaves   a graph that evaluates to the same values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from compiler.graph.graph import Array, Graph, Node, Value
@@ -72,11 +74,11 @@ class _Placed(Rebuilder):
             self.bind(out, self.b.emit("concat", *parts, axis=1))
             return
         operands = [self.new[v.id] for v in node.inputs]
-        self.bind(out, self._made(node, operands, self.flows.place_of(out)))
+        self.bind_all(node, self._made(node, operands, self.flows.place_of(out)))
 
     def _made(
         self, node: Node, operands: list[Value], place: Place | None, piece: Piece | None = None
-    ) -> Value:
+    ) -> Sequence[Value]:
         """A node whose result lies so, or that makes a piece of its channels."""
         graph, attrs, weights = self.graph, dict(node.attrs), list(operands)
         source = self.flows.place_of(node.inputs[0])
@@ -98,7 +100,7 @@ class _Placed(Rebuilder):
                 weights[i] = self.b.constant(made, v.dtype, v.name)
         if node.op == "conv" and not product and place is not None:
             attrs["groups"] = place.extent
-        return self.b.emit_all(node.op, weights, attrs, [v.dtype for v in node.outputs])[0]
+        return self.b.emit_all(node.op, weights, attrs, [v.dtype for v in node.outputs])
 
     @staticmethod
     def _outer(array: Array, axis: int, place: Place | None, piece: Piece | None) -> Array:
@@ -146,6 +148,6 @@ class _Placed(Rebuilder):
         for node in chain:
             operands = [made if v is value else self.new[v.id] for v in node.inputs]
             with self.b.origin(node.sources, node.output.name):
-                made = self._made(node, operands, None, piece)
+                (made,) = self._made(node, operands, None, piece)
             value = node.output
         return made

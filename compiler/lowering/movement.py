@@ -189,7 +189,7 @@ def _join_in_dram(lo: Lowering, made: View, node: Node, axis: int) -> None:
     for value, at, view in places:
         target = home.slice(axis, at, value.shape[axis])
         assert target is not None, "a dense tensor can be cut anywhere"
-        lo.dma(target, view)
+        lo.dma(target, lo.in_type(view, made.dtype))
     lo.dma(made, home)
 
 
@@ -204,7 +204,7 @@ def store_part(lo: Lowering, value: Value, whole: Value, axis: int, at: int) -> 
     """Store one part of a graph output."""
     target = lo.outside[whole.id].slice(axis, at, value.shape[axis])
     assert target is not None, "a dense tensor can be cut anywhere"
-    lo.dma(target, lo.views[value.id])
+    lo.dma(target, lo.in_type(lo.views[value.id], target.dtype))
 
 
 def copy_into(lo: Lowering, dst: View, value: Value, axis: int, at: int) -> None:

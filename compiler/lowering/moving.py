@@ -120,6 +120,14 @@ class Moving(Loading):
         size = view.buffer.size_bytes // view.dtype.size_bytes * dtype.size_bytes
         return replace(view, buffer=self.kernel.sbuf(view.buffer.partitions, size), dtype=dtype)
 
+    def in_type(self, view: View, dtype: DType) -> View:
+        """The same numbers in another type, lying as they lie: itself where it has that type."""
+        if view.dtype is dtype:
+            return view
+        made = self._empty_like(view, dtype)
+        self.copy(made, view)
+        return made
+
     def reshape_through_dram(self, dst: View, src: View) -> None:
         """dst := src in row-major order; the shapes differ, the number of elements does not."""
         size = math.prod(src.shape) * src.dtype.size_bytes

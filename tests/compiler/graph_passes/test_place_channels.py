@@ -102,3 +102,21 @@ def test_a_number_beside_a_vector_is_left_alone() -> None:
     want, got = (evaluate(g, inputs) for g in (graph, placed))
     for name in ("y", "scaled"):
         np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-4)
+
+
+def test_every_result_of_a_node_has_its_successor() -> None:
+    """A model with placed concatenations may take the places of its largest values, not these."""
+    b = GraphBuilder("stages")
+    x = b.input("x", (1, 24, 8, 8), FP32)
+    x = b.emit("concat", conv(b, x, 30, kernel=2), pooled(b, x), axis=1)
+    y = conv(b, b.emit("add", conv(b, x, x.shape[1]), x), 20)
+    b.output(y, "y")
+    rows = b.emit("reshape", y, shape=(20, 49))
+    attrs = {"axis": 1, "k": 3, "largest": True}
+    kinds = [FP32, np.dtype(np.int32)]
+    b.output(b.emit_all("topk", [rows], attrs, kinds)[1], "places")
+    graph = simplify(b.finish())
+    placed = place_channels(graph)
+    assert placed is not graph
+    want, got = (evaluate(g, image(graph))["places"] for g in (graph, placed))
+    np.testing.assert_array_equal(got, want)
