@@ -14,6 +14,7 @@ from enum import Enum
 
 from compiler.graph import inference as infer
 from compiler.graph import inference_movement as moves
+from compiler.graph import inference_windows as windows
 from compiler.graph.graph import BOOL, Attr
 from compiler.graph.inference import Infer
 
@@ -154,7 +155,7 @@ _OTHER = (
         "w [O, C/groups, *K]; pads ((lo, hi), ...); folds (i, o): x holds i, y holds o blocks of "
         "rows side by side as channels, each beginning with the last `shared` of the one in front, "
         "the first with `lead` times its own first row",
-        infer.conv,
+        windows.conv,
         (*_SPATIAL, ("folds", (1, 1)), ("shared", (0, 0)), ("lead", 0), ("fill", ())),
     ),
     CoreOp(
@@ -163,7 +164,7 @@ _OTHER = (
         ("x", "w"),
         "the adjoint of conv: y[n, o, s*stride + k*dilation - pad_lo] += x[n, c, s] * w[c, o, k]; "
         "w [C, O/groups, *K]; output_padding adds positions at the high end",
-        infer.conv_transpose,
+        windows.conv_transpose,
         (*_SPATIAL, ("output_padding", None)),
     ),
     CoreOp(
@@ -172,7 +173,7 @@ _OTHER = (
         ("x",),
         "y[n, c, s] = kind over k of x[n, c, s*stride + k*dilation - pad_lo]; kind max or sum; "
         "outside is -inf (the least integer) for max, 0 for sum",
-        infer.reduce_window,
+        windows.reduce_window,
         (("kind", None), ("window", None), ("strides", None), ("dilations", None), ("pads", None)),
     ),
     CoreOp(

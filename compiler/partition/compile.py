@@ -12,7 +12,7 @@ A step that sends a call to the host starts again at the probe, with less on the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,21 +23,22 @@ from compiler.clock import Clock, Progress
 from compiler.errors import ShapeError, UnsupportedError, UsageError
 from compiler.frontends.onnx.importer import Importer
 from compiler.frontends.onnx.model import Model, read_model
-from compiler.graph.graph import Graph, Node
-from compiler.host import choose, deviates
+from compiler.graph.graph import Graph
+from compiler.host import choose
 from compiler.lowering.refusals import RefusedError, refused_gathers
 from compiler.multicore.stages import compile_for_cores
 from compiler.options import Options
 from compiler.partition.calls import Call, calls_of, inlined
 from compiler.partition.cut import Border, Section, borders, crossing, cut, too_small
 from compiler.partition.device_graph import section_graph, without_unread_inputs
+from compiler.partition.engines import Engines
 from compiler.partition.handed_on import constants_as_calls, handed_on, hands_on_an_input
 from compiler.partition.host_model import host_model
 from compiler.partition.macs import call_macs
 from compiler.partition.model import DeviceSection, HostOp, HostSection, Partitioned
 from compiler.partition.prefer import preferred
 from compiler.partition.probe import Probed, probe
-from compiler.partition.refused import depends_on_data, unsupported
+from compiler.partition.refused import calls_behind, depends_on_data, unsupported
 from compiler.partition.report import combined
 from compiler.partition.types import Static, static
 from compiler.pipeline import (
@@ -114,23 +115,22 @@ class _Partition:
                     try:
                         return self._compiled(made)
                     except RefusedError as refused:
-                        more = _calls_behind(refused.nodes, probed)
+                        more = calls_behind(refused.nodes, probed)
             forced = {**forced, **probed.host, **more}
 
     # -- who goes to the host -----------------------------------------------------------------
 
     def _further(self, probed: Probed) -> dict[str, str]:
         """Calls of the device that are better with the host, or at first sight have no mapping."""
-        found = _calls_behind(refused_gathers(probed.graph), probed)
+        found = calls_behind(refused_gathers(probed.graph), probed)
         if (found or probed.host) and not self.options.must_compile:
             found = {**preferred(probed, {**probed.host, **found}), **found}
         return found
 
     def _cut(self, probed: Probed) -> _Cut:
-        sections = [
-            part for s in cut(probed.calls, probed.host) for part in self._of_one_engine(s, probed)
-        ]
-        found = borders(sections, {*probed.constants, *self._weights()}, probed.outputs)
+        engines = Engines(self.model, probed)
+        sections = [part for s in cut(probed.calls, probed.host) for part in engines.parts(s)]
+        found = borders(sections, engines.known, probed.outputs)
         pairs = [(s, b) for s, b in zip(sections, found, strict=True) if not s.on_host]
         if len(pairs) == 1:
             own = {*probed.inputs}  # not those which a host made that nobody reads any more
@@ -142,39 +142,6 @@ class _Partition:
             section_graph(self.model, s.calls, b, probed.values, probed.constants) for s, b in pairs
         ]
         return _Cut(probed, sections, found, graphs)
-
-    def _of_one_engine(self, section: Section, probed: Probed) -> list[Section]:
-        """A section of the host in parts: what onnxruntime runs as the standard says, and the rest.
-
-        The reference evaluator has faults of its own: it gets no more than it has to.
-        """
-        if not section.on_host:
-            return [section]
-        found = []
-        for part in cut(section.calls, [c.name for c in section.calls if deviates(c.proto)]):
-            other: list[str] = []
-            if len(part.calls) > 1 and self._needs_reference(part.calls, probed):
-                other = [c.name for c in part.calls if self._needs_reference([c], probed)]
-            found += [Section(True, smaller.calls) for smaller in cut(part.calls, other)]
-        return found
-
-    def _needs_reference(self, calls: Sequence[Call], probed: Probed) -> bool:
-        """Whether onnxruntime lacks something that the calls have."""
-        made = tuple(w for c in calls for w in c.writes)
-        known = {*probed.constants, *self._weights(), *made}
-        takes = dict.fromkeys(r for c in calls for r in c.reads if r not in known)
-        border = Border(tuple(takes), made)
-        outline = host_model(self.model, calls, border, probed.types, probed.constants).outline
-        try:
-            return choose(outline)[0] != "onnxruntime"
-        except UnsupportedError:  # nor does the reference have all of them
-            return True
-
-    def _weights(self) -> set[str]:
-        """The initializers; text, 4-bit and sparse ones are no arrays of ours."""
-        graph = self.model.proto.graph
-        sparse = {s.values.name for s in graph.sparse_initializer}
-        return {t.name for t in graph.initializer} | sparse
 
     def _too_small(self, made: _Cut) -> dict[str, str]:
         """Calls that go to the host for what their section is."""
@@ -277,30 +244,6 @@ def _named(calls: list[Call], options: Options) -> dict[str, str]:
             found=f"no operator or node {', '.join(map(repr, sorted(unknown)))}; "
             f"its operators are {', '.join(sorted(operators))}",
         )
-    return found
-
-
-def _calls_behind(bad: Sequence[tuple[Node, str]], probed: Probed) -> dict[str, str]:
-    """The calls that refused nodes came from."""
-    known = {c.name for c in probed.calls} - set(probed.host)
-    found: dict[str, str] = {}
-    for node, reason in bad:
-        name = next((s.name for s in node.sources if s.name in known), None)
-        if name is None:  # a cast that a pass has put in, say: whoever reads it in the model
-            name = _maker_of(node, known, probed)
-        found.setdefault(name, reason)
-    return found
-
-
-def _maker_of(node: Node, known: set[str], probed: Probed) -> str:
-    """The call whose tensor the node's first output is named after."""
-    names = [v.name for v in (*node.outputs, *node.inputs)]
-    for call in probed.calls:
-        if call.name in known and any(n.startswith(w) for w in call.writes for n in names):
-            return call.name
-    readers = (c.name for c in probed.calls if c.name in known and set(names) & set(c.reads))
-    found = next(readers, None)
-    assert found is not None, "every core op comes from a node of the model"
     return found
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from compiler.frontends.onnx.importer import Importer, Scope
+from compiler.frontends.onnx.importer import Importer
 from compiler.frontends.onnx.model import Model
+from compiler.frontends.onnx.scope import Scope
 from compiler.graph.graph import Array, Graph, Value
 from compiler.partition.calls import Call
 from compiler.partition.cut import Border

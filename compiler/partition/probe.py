@@ -14,8 +14,9 @@ import onnx
 
 from compiler.errors import ShapeError, UnsupportedError
 from compiler.frontends.onnx.batch import with_batch
-from compiler.frontends.onnx.importer import Importer, Scope
+from compiler.frontends.onnx.importer import Importer
 from compiler.frontends.onnx.model import Model
+from compiler.frontends.onnx.scope import Scope
 from compiler.frontends.onnx.shapes import input_types
 from compiler.frontends.onnx.tensors import mapped_array, to_array
 from compiler.graph.graph import Array, Graph, Value

@@ -1,12 +1,39 @@
-"""What is refused of a model in sections, and how that reads."""
+"""What is refused of a model in sections: the calls that it comes from, and how that reads."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compiler.errors import ShapeError, UnsupportedError
+from compiler.graph.graph import Node
 from compiler.partition.calls import Call
 from compiler.partition.model import HostOp
 from compiler.partition.probe import Probed
 from compiler.partition.types import static
+
+
+def calls_behind(bad: Sequence[tuple[Node, str]], probed: Probed) -> dict[str, str]:
+    """The calls that refused nodes came from."""
+    known = {c.name for c in probed.calls} - set(probed.host)
+    found: dict[str, str] = {}
+    for node, reason in bad:
+        name = next((s.name for s in node.sources if s.name in known), None)
+        if name is None:  # a cast that a pass has put in, say: whoever reads it in the model
+            name = _maker_of(node, known, probed)
+        found.setdefault(name, reason)
+    return found
+
+
+def _maker_of(node: Node, known: set[str], probed: Probed) -> str:
+    """The call whose tensor the node's first output is named after."""
+    names = [v.name for v in (*node.outputs, *node.inputs)]
+    for call in probed.calls:
+        if call.name in known and any(n.startswith(w) for w in call.writes for n in names):
+            return call.name
+    readers = (c.name for c in probed.calls if c.name in known and set(names) & set(c.reads))
+    found = next(readers, None)
+    assert found is not None, "every core op comes from a node of the model"
+    return found
 
 
 def _listed(host_ops: tuple[HostOp, ...]) -> str:

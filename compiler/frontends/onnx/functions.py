@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnx
@@ -37,6 +37,27 @@ def has_body(node: onnx.NodeProto, domain: str, version: int) -> bool:
     """Whether the standard gives the operator as a function of others."""
     schema = _schema(node, domain, version)
     return schema is not None and bool(schema.has_function or schema.has_context_dependent_function)
+
+
+def substituted(
+    node: onnx.NodeProto, attributes: Mapping[str, onnx.AttributeProto], absent: set[str]
+) -> onnx.NodeProto:
+    """A function body's node with attribute references replaced and absent operands left out."""
+    result = onnx.NodeProto()
+    result.CopyFrom(node)
+    del result.attribute[:]
+    for attribute in node.attribute:
+        if not attribute.ref_attr_name:
+            result.attribute.append(attribute)
+        elif attribute.ref_attr_name in attributes:
+            given = onnx.AttributeProto()
+            given.CopyFrom(attributes[attribute.ref_attr_name])
+            given.name = attribute.name
+            result.attribute.append(given)
+    for i, name in enumerate(result.input):
+        if name in absent:
+            result.input[i] = ""
+    return result
 
 
 def _schema(node: onnx.NodeProto, domain: str, version: int) -> Any:

@@ -18,13 +18,14 @@ import onnx
 import compiler.frontends.onnx.operators  # noqa: F401  # registers every importer
 from compiler.errors import CapacityError, UnsupportedError
 from compiler.frontends.onnx.batch import with_batch
-from compiler.frontends.onnx.functions import function_body, has_body
+from compiler.frontends.onnx.functions import function_body, has_body, substituted
 from compiler.frontends.onnx.model import Model, read_model
 from compiler.frontends.onnx.precision import narrowed, widened
 from compiler.frontends.onnx.reference import evaluate_constant_node
 from compiler.frontends.onnx.registry import NotOnDeviceError, OnnxNode, importer_of
+from compiler.frontends.onnx.scope import Scope
 from compiler.frontends.onnx.shapes import input_types
-from compiler.frontends.onnx.tensors import mapped_array, to_array
+from compiler.frontends.onnx.tensors import attribute_value, mapped_array, to_array
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph, Source, Value
 from isa.errors import MalformedError, SystolaError
@@ -57,22 +58,6 @@ def import_onnx(
     """
     source = read_model(model)
     return Importer(source).run(dict(shapes or {}), batch)
-
-
-class Scope:
-    """Tensor names in force: a graph's own, then those of the graph around it."""
-
-    def __init__(self, outer: Scope | None = None, prefix: str = "") -> None:
-        self.outer, self.prefix = outer, prefix
-        self.values: dict[str, Value | None] = {}  # None: made by an operator without mapping
-
-    def find(self, name: str) -> Value | None:
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.values:
-                return scope.values[name]
-            scope = scope.outer
-        raise KeyError(name)
 
 
 class Importer:
@@ -168,7 +153,7 @@ class Importer:
                 self._report(node, sources, reason)
             results = [None] * len(node.output)
         else:
-            attributes = {a.name: _attribute(a, self.model.folder) for a in node.attribute}
+            attributes = {a.name: attribute_value(a, self.model.folder) for a in node.attribute}
 
             def subgraph(body: onnx.GraphProto, feeds: dict[str, Value]) -> list[Value]:
                 return self._import_body(body, feeds, scope, opsets, sources)
@@ -228,7 +213,7 @@ class Importer:
         )
         attributes = {a.name: a for a in body.attribute_proto}
         attributes.update({a.name: a for a in call.proto.attribute})
-        nodes = [_substitute(n, attributes, absent) for n in body.node]
+        nodes = [substituted(n, attributes, absent) for n in body.node]
         self._enter(call.op_type)
         self.import_nodes(nodes, scope, inner, sources)
         self.depth -= 1
@@ -298,40 +283,6 @@ class Importer:
     def _report(self, node: onnx.NodeProto, sources: tuple[Source, ...], reason: str) -> None:
         operator = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
         self.missing.append((operator, sources[0].name, reason))
-
-
-def _attribute(attribute: onnx.AttributeProto, folder: Path | None) -> Any:
-    value = onnx.helper.get_attribute_value(attribute)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, onnx.TensorProto):
-        if value.data_type == onnx.TensorProto.STRING:
-            return None
-        return to_array(value, folder)
-    if isinstance(value, list) and value and isinstance(value[0], bytes):
-        return [v.decode("utf-8", "replace") for v in value]
-    return value
-
-
-def _substitute(
-    node: onnx.NodeProto, attributes: Mapping[str, onnx.AttributeProto], absent: set[str]
-) -> onnx.NodeProto:
-    """A function body's node with attribute references replaced and absent operands left out."""
-    result = onnx.NodeProto()
-    result.CopyFrom(node)
-    del result.attribute[:]
-    for attribute in node.attribute:
-        if not attribute.ref_attr_name:
-            result.attribute.append(attribute)
-        elif attribute.ref_attr_name in attributes:
-            given = onnx.AttributeProto()
-            given.CopyFrom(attributes[attribute.ref_attr_name])
-            given.name = attribute.name
-            result.attribute.append(given)
-    for i, name in enumerate(result.input):
-        if name in absent:
-            result.input[i] = ""
-    return result
 
 
 def _check_size(value: Value) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -167,3 +168,17 @@ def _digest(path: Path, changed: int) -> str:
     """SHA-1 of a file as it was last changed: many tensors lie in one."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha1").hexdigest()
+
+
+def attribute_value(attribute: onnx.AttributeProto, folder: Path | None) -> Any:
+    """An attribute in plain Python: tensors as arrays, text decoded; None for tensors of text."""
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, onnx.TensorProto):
+        if value.data_type == onnx.TensorProto.STRING:
+            return None
+        return to_array(value, folder)
+    if isinstance(value, list) and value and isinstance(value[0], bytes):
+        return [v.decode("utf-8", "replace") for v in value]
+    return value
