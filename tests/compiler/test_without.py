@@ -9,8 +9,8 @@ from compiler.errors import UnsupportedError
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import FP32, Graph, Value
 from compiler.options import PASSES
-from tests.compiler import random_graphs as draw
 from tests.compiler.device_run import compiled, error_on_device
+from tests.compiler.random_graphs import ELEMENTWISE, MOVES, SUMS, random_graph
 
 FOUR = ("fuse-loops", "tensorize", "schedule", "plan-memory")
 
@@ -42,9 +42,9 @@ def test_results_stay(off: str) -> None:
 
 @pytest.mark.parametrize("off", FOUR)
 def test_results_of_random_graphs_stay(off: str) -> None:
-    draws = (*draw.ELEMENTWISE, *draw.MOVES, *draw.SUMS)
+    draws = (*ELEMENTWISE, *MOVES, *SUMS)
     for seed in range(40):
-        graph, inputs = draw.random_graph(1000 + seed, 6, draws)
+        graph, inputs = random_graph(1000 + seed, 6, draws)
         try:
             error = error_on_device(graph, inputs, without=frozenset([off]))
         except UnsupportedError:

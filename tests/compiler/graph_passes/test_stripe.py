@@ -13,11 +13,14 @@ from compiler.graph.graph import FP32, Value
 from compiler.graph.verify import verify
 from compiler.graph_passes import simplify
 from compiler.graph_passes.stripe import stripe_everywhere
-from tests.compiler import random_graphs as draw
 from tests.compiler.device_run import worst
+from tests.compiler.random_graphs import elementwise, movement, random_graph, sums
 
-DRAWS = (draw.unary, draw.binary, draw.wider, draw.select, draw.reshape, draw.transpose, draw.conv,
-         draw.conv, draw.window, draw.concat, draw.matmul, draw.broadcast, draw.slices)  # fmt: skip
+DRAWS = (
+    *(elementwise.unary, elementwise.binary, elementwise.wider, elementwise.select),
+    *(movement.reshape, movement.transpose, sums.conv, sums.conv, sums.window),
+    *(movement.concat, sums.matmul, movement.broadcast, movement.slices),
+)
 
 
 def value_bytes(value: Value) -> int:
@@ -29,7 +32,7 @@ def value_bytes(value: Value) -> int:
 def test_a_striped_graph_means_the_same(part: int) -> None:
     wrong, striped = [], 0
     for seed in range(100 * part, 100 * part + 100):
-        graph, inputs = draw.random_graph(seed, 8, DRAWS)
+        graph, inputs = random_graph(seed, 8, DRAWS)
         graph = simplify(graph)
         rng = np.random.default_rng(seed)
         budget, strips = int(rng.integers(100, 6000)), int(rng.integers(2, 9))

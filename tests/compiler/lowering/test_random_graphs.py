@@ -8,7 +8,8 @@ import pytest
 
 from compiler.errors import UnsupportedError
 from tests.compiler.device_run import error_on_device
-from tests.compiler.random_graphs import ALL, ELEMENTWISE, MOVES, REST, SUMS, Draw, random_graph
+from tests.compiler.random_graphs import ALL, ELEMENTWISE, MOVES, REST, SUMS, random_graph
+from tests.compiler.random_graphs.drawing import Draw
 
 FP32_BOUND = 1e-4  # of the output's range: order of summation and tables of functions
 BF16_BOUND = 2.0**-5  # a handful of roundings of 2**-9 on the way, and what cancels
