@@ -154,9 +154,16 @@ _OTHER = (
         "w[o, c, k]; x [N, C, *S], outside zero or `fill` (one number a channel); "
         "w [O, C/groups, *K]; pads ((lo, hi), ...); folds (i, o): x holds i, y holds o blocks of "
         "rows side by side as channels, each beginning with the last `shared` of the one in front, "
-        "the first with `lead` times its own first row",
+        "the first with `lead` times its own first row; auto-cast leaves one that is `precise`",
         windows.conv,
-        (*_SPATIAL, ("folds", (1, 1)), ("shared", (0, 0)), ("lead", 0), ("fill", ())),
+        (
+            *_SPATIAL,
+            ("folds", (1, 1)),
+            ("shared", (0, 0)),
+            ("lead", 0),
+            ("fill", ()),
+            ("precise", False),
+        ),
     ),
     CoreOp(
         "conv_transpose",

@@ -99,7 +99,9 @@ class _AutoCast(Rebuilder):
     def node(self, node: Node) -> None:
         family = CORE_OPS[node.op].family
         operands = [self.new[v.id] for v in node.inputs]
-        if family is Family.CONTRACT and node.output.id not in self.whole:
+        if _is_precise(node):
+            pass  # its operands are statistics, and so is what comes of them
+        elif family is Family.CONTRACT and node.output.id not in self.whole:
             operands = [self.narrowed(v) for v in operands]
         elif self.everything and family is not Family.CONTRACT:
             operands = [self.operand(node, v) for v in node.inputs]
@@ -171,6 +173,8 @@ class _AutoCast(Rebuilder):
         """A reduction's result, or an elementwise or rearranged one of such."""
         if family is Family.REDUCE:
             return 2 * node.output.size <= node.inputs[0].size
+        if _is_precise(node):
+            return True
         if family not in _ELEMENTWISE and node.op not in _VIEWS and node.op != "concat":
             return False
         floats = [v for v in node.inputs if v.dtype == FP32]
@@ -205,6 +209,10 @@ def _becomes_integer(reader: Node, found: set[int]) -> bool:
         return is_integer(reader.output.dtype)
     moves = CORE_OPS[reader.op].family in (*_ELEMENTWISE, Family.MOVE)
     return moves and reader.output.id in found
+
+
+def _is_precise(node: Node) -> bool:
+    return bool(node.attrs.get("precise"))
 
 
 def _saturated(array: Array, narrow: DType) -> Array:

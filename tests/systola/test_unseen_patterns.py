@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper, parser
+from onnx.reference import ReferenceEvaluator
 
 import systola
 
@@ -70,3 +71,53 @@ def test_means_over_channels_join_channels(outputs: bool, auto_cast: str) -> Non
         w=weights(8, 42, 1, 1),
     )
     agrees(model, drawn(model), auto_cast)
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("auto_cast", ["none", "all"])
+def test_group_norms_move_nothing(groups: int, auto_cast: str) -> None:
+    """As exporters write it: every group a channel of an instance norm."""
+    model = model_of(
+        f"""groups (float[1,16,6,8] x) => (float[1,16,6,8] y)
+        <int64[3] rows = {{1, {groups}, -1}}, int64[4] image = {{1, 16, 6, 8}}> {{
+            c = Conv (x, w)
+            r = Reshape (c, rows)
+            n = InstanceNormalization (r, ones, zeros)
+            i = Reshape (n, image)
+            s = Mul (i, scale)
+            y = Conv (s, w)
+        }}""",
+        w=weights(16, 16, 1, 1),
+        scale=weights(16, 1, 1),
+        ones=np.ones(groups, np.float32),
+        zeros=np.zeros(groups, np.float32),
+    )
+    report = agrees(model, drawn(model), auto_cast)
+    assert report["dram_bytes"] < 1.5 * report["dram_bytes_compulsory"]
+
+
+def test_a_batch_norm_in_training_uses_its_batch() -> None:
+    """Weight standardisation: the batch norm of constant weights; and one of the data."""
+    model = model_of(
+        """standard (float[2,6,5,4] x) => (float[2,8,5,4] y, float[6] mean, float[6] variance)
+        <int64[3] flat = {1, 8, -1}, int64[4] kernel = {8, 6, 1, 1}> {
+            n, mean, variance = BatchNormalization <training_mode = 1, momentum = 0.7>
+                (x, scale, bias, old, older)
+            rows = Reshape (w, flat)
+            rowed = BatchNormalization <training_mode = 1> (rows, ones, zeros, zeros, ones)
+            standard = Reshape (rowed, kernel)
+            y = Conv (n, standard)
+        }""",
+        w=weights(8, 6, 1, 1),
+        scale=weights(6, seed=3),
+        bias=weights(6, seed=4),
+        old=weights(6, seed=5),
+        older=np.abs(weights(6, seed=6)),
+        ones=np.ones(8, np.float32),
+        zeros=np.zeros(8, np.float32),
+    )
+    inputs = drawn(model)
+    want = ReferenceEvaluator(model).run(None, inputs)
+    got = systola.compile(model, auto_cast="none", must_compile=True).run(inputs).outputs.values()
+    for a, b in zip(got, want, strict=True):
+        assert np.abs(a - b).max() <= 1e-5 * np.ptp(b)

@@ -63,10 +63,12 @@ def _hardmax(n: OnnxNode, x: Value, axis: int) -> Value:
 
 
 @imports("BatchNormalization")
-def batch_normalization(n: OnnxNode) -> Value:
+def batch_normalization(n: OnnxNode) -> Value | list[Value]:
     """x * s + (bias - mean * s) with s = scale / sqrt(var + epsilon), a channel each."""
-    if n.attr("training_mode", 0) or (n.version < 14 and len([o for o in n.proto.output if o]) > 1):
-        raise n.refuse("training mode")
+    if n.attr("training_mode", 0):
+        return _of_this_batch(n)
+    if n.version < 14 and len([o for o in n.proto.output if o]) > 1:
+        raise n.refuse("training mode before opset 14")
     x, scale, bias, mean, var = (n[i] for i in range(5))
     if n.attr("spatial", 1) == 0:
         raise n.refuse("spatial = 0")
@@ -76,6 +78,27 @@ def batch_normalization(n: OnnxNode) -> Value:
     factor = n.emit("div", scale, deviation)
     offset = n.emit("sub", bias, n.emit("mul", mean, factor))
     return n.cast(n.emit("add", n.emit("mul", x, factor), offset), x.dtype)
+
+
+def _of_this_batch(n: OnnxNode) -> list[Value]:
+    """Training mode: the batch's own statistics, and the running ones moved towards them."""
+    x = widened(n, n[0])
+    axes = (0, *range(2, x.rank))
+    mean = reduced(n, "mean", x, axes)
+    centred = n.emit("sub", x, mean)
+    variance = reduced(n, "mean", n.emit("mul", centred, centred), axes)
+    inverse = n.emit("rsqrt", n.emit("add", variance, n.like(n.attr("epsilon", 1e-5), variance)))
+    scale, bias = (per_channel(n, widened(n, n[i]), x.rank) for i in (1, 2))
+    y = n.emit("add", n.emit("mul", n.emit("mul", centred, inverse), scale), bias)
+    made, share = [n.cast(y, n[0].dtype)], n.attr("momentum", 0.9)
+    for i, now in ((3, mean), (4, variance)):
+        old = widened(n, n[i])
+        kept, new = n.like(share, old), n.like(1.0 - share, old)
+        moved = n.emit(
+            "add", n.emit("mul", old, kept), n.emit("mul", n.reshape(now, old.shape), new)
+        )
+        made.append(n.cast(moved, n[i].dtype))
+    return made[: len(n.proto.output)]
 
 
 def per_channel(n: OnnxNode, v: Value, rank: int) -> Value:
