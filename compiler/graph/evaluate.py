@@ -19,7 +19,17 @@ from compiler.graph.graph import FP32, FP64, Array, Attr, DType, Graph, Value, i
 from compiler.graph.semantics.registry import MEANINGS
 
 _BITS_KEPT = frozenset(
-    ("copy", "transpose", "reshape", "broadcast_to", "slice", "gather", "cast", "concat")
+    (
+        "copy",
+        "transpose",
+        "reshape",
+        "broadcast_to",
+        "slice",
+        "gather",
+        "cast",
+        "concat",
+        "bitcast",
+    )
 )  # bits move as they are: no widening
 
 

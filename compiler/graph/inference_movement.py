@@ -40,6 +40,18 @@ def reshape(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
     return (TensorType(new, x.dtype),)
 
 
+def bitcast(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
+    (x,) = types
+    to = attrs["to"]
+    need(
+        x.dtype.itemsize == to.itemsize,
+        "SYS-F123",
+        "bits are read as a type of the same width",
+        lambda: f"{text(x)} as {to}",
+    )
+    return (TensorType(x.shape, to),)
+
+
 def broadcast_to(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
     (x,) = types
     new = attrs["shape"]

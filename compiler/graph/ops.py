@@ -224,6 +224,14 @@ _OTHER = (
         (("shape", None),),
     ),
     CoreOp(
+        "bitcast",
+        Family.MOVE,
+        ("x",),
+        "the bits of x as those of dtype `to`, which is as wide",
+        moves.bitcast,
+        (("to", None),),
+    ),
+    CoreOp(
         "broadcast_to",
         Family.MOVE,
         ("x",),

@@ -99,6 +99,9 @@ class _AutoCast(Rebuilder):
     def node(self, node: Node) -> None:
         family = CORE_OPS[node.op].family
         operands = [self.new[v.id] for v in node.inputs]
+        if node.op == "bitcast":  # bits are those of the model's own types
+            self.bind(node.output, self._bits(node, operands[0]))
+            return
         if _is_precise(node):
             pass  # its operands are statistics, and so is what comes of them
         elif family is Family.CONTRACT and node.output.id not in self.whole:
@@ -116,6 +119,11 @@ class _AutoCast(Rebuilder):
             self.bind(node.output, self.finite(wide))
         else:
             self.bind_all(node, self.b.emit_all(node.op, operands, attrs, dtypes))
+
+    def _bits(self, node: Node, x: Value) -> Value:
+        given = node.inputs[0].dtype
+        x = x if x.dtype == given else self.b.emit("cast", x, to=given)
+        return self.b.emit("bitcast", x, **node.attrs)
 
     def passes_fp16(self, value: Value) -> bool:
         """Whether a value is a constant with finite numbers beyond FP16's range."""
@@ -205,7 +213,7 @@ def _whole_numbers(graph: Graph) -> set[int]:
 
 
 def _becomes_integer(reader: Node, found: set[int]) -> bool:
-    if reader.op == "cast":
+    if reader.op in ("cast", "bitcast"):
         return is_integer(reader.output.dtype)
     moves = CORE_OPS[reader.op].family in (*_ELEMENTWISE, Family.MOVE)
     return moves and reader.output.id in found

@@ -14,7 +14,8 @@ type wraps as it has to. With a = a1 * 2**16 + a0, b alike:
         sum, cumsum  the sums of halves, of bytes from 257 elements on; at most 65,536 elements
         max of x     m = max of x1, and then the max of x0 where x1 is m
         pad with v   pad(x ^ v with 0) ^ v
-        a ** n       products, for a constant n
+        a ** n       products; of an n known at run time, one for each of its six lower bits
+        a / b        by FP32 quotients that are never too large (`integer_division.py`)
 
 What is proved to stay below 2**24 stays as it is. Needs ranges: `integer_ranges.py`. What is left
 is the host's (`lowering/refusals.py`).
@@ -27,15 +28,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from compiler.graph.builder import GraphBuilder
-from compiler.graph.graph import INT32, UINT32, DType, Graph, Node, Value, is_integer
+from compiler.graph.graph import INT32, UINT32, Graph, Node, Value, is_integer
+from compiler.graph_passes.integer_division import divided
+from compiler.graph_passes.integer_parts import MOST_SUMMED, Parts
 from compiler.graph_passes.integer_ranges import Range, integer_ranges, range_of
 from compiler.graph_passes.rebuild import Rebuilder
 
 EXACT = 2**24  # whole numbers up to this are exact in FP32
-HALF, BYTE = 0xFFFF, 0xFF
-MOST_SUMMED = {16: 2**8, 8: 2**16}
-"""Bits of the parts of a number -> how many of them sum to less than 2**24."""
+DIVISIONS = ("div", "mod", "rem")
+EXACT_QUOTIENTS = 2**22
+"""Integers below are divided by the machine as they stand (`lowering/integers.py`)."""
 MOST_PRODUCTS = 32
 """Of a power: the largest exponent; beyond, only 0, 1 and -1 stay in the type."""
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
@@ -78,6 +80,8 @@ def rounds(node: Node, ranges: Mapping[int, Range]) -> bool:
         return _converts_bits(node, ranges)
     if node.op == "pad":
         return is_whole(node.output) and abs(_fill(node)) > EXACT
+    if node.op in DIVISIONS:
+        return is_whole(node.output) and not all(_divides(v, ranges) for v in node.inputs)
     if node.op not in (*SPLIT, "reduce", "reduce_window", "cumsum", "scatter"):
         return False
     if not is_whole(node.output) or (node.op == "scatter" and node.attrs["kind"] == "none"):
@@ -86,6 +90,11 @@ def rounds(node: Node, ranges: Mapping[int, Range]) -> bool:
     least = 0 if node.output.dtype == UINT32 else -EXACT
     inside = found is not None and least <= found[0] and found[1] <= EXACT
     return not (inside and all(is_exact(v, ranges) for v in node.inputs))
+
+
+def _divides(value: Value, ranges: Mapping[int, Range]) -> bool:
+    low, high = ranges.get(value.id, (-math.inf, math.inf))
+    return low > -EXACT_QUOTIENTS and high < EXACT_QUOTIENTS
 
 
 def _converts_bits(node: Node, ranges: Mapping[int, Range]) -> bool:
@@ -114,10 +123,11 @@ def splits(node: Node, graph: Graph) -> bool:
     if node.op in ("reduce", "cumsum"):
         largest = node.op == "reduce" and node.attrs["kind"] in ("max", "min")
         summed = node.op == "cumsum" or node.attrs["kind"] == "sum"
-        return largest or (summed and _summed(node) <= MOST_SUMMED[8])
-    if node.op == "pow":
+        product = node.op == "reduce" and node.attrs["kind"] == "prod"
+        return largest or product or (summed and _summed(node) <= MOST_SUMMED[8])
+    if node.op == "pow" and node.inputs[1].id in graph.constants:
         return _exponent(node, graph) is not None
-    return node.op in (*SPLIT, "cast", "pad")
+    return node.op in (*SPLIT, *DIVISIONS, "cast", "pad")
 
 
 def _summed(node: Node) -> int:
@@ -164,139 +174,19 @@ class _Exact(Rebuilder):
             return p.converted(xs[0], dtype)
         if op == "reduce" and node.attrs["kind"] in ("max", "min"):
             return p.largest(xs[0], node)
+        if op == "reduce" and node.attrs["kind"] == "prod":
+            return p.multiplied(xs[0], node)
         if op in ("reduce", "cumsum"):
             return p.sums(xs[0], node, _summed(node))
         if op == "pow":
             exponent = _exponent(node, self.graph)
-            assert exponent is not None, "it was asked for before"
+            if exponent is None:
+                return p.raised(xs[0], xs[1])
             return self.b.emit("broadcast_to", p.power(xs[0], exponent), shape=node.output.shape)
+        if op in DIVISIONS:
+            return divided(p, op, xs[0], xs[1])
         if op in ("max", "min"):
             easy = any(is_below(v, self.ranges) for v in node.inputs)
             first = p.either("gt" if op == "max" else "lt", xs[0], xs[1], easy)
             return self.b.emit("select", first, *xs)
         return p.unary(op, xs[0]) if len(xs) == 1 else p.arithmetic(op, xs[0], xs[1])
-
-
-class Parts:
-    """Arithmetic of one 32-bit type in parts of 16 and 8 bits, by core ops that are exact."""
-
-    def __init__(self, b: GraphBuilder, dtype: DType) -> None:
-        self.b, self.dtype = b, dtype
-
-    def number(self, value: int) -> Value:
-        """A constant of the type, its bits those of `value`."""
-        return self.b.constant(np.asarray(value & 0xFFFFFFFF, np.uint32).astype(self.dtype))
-
-    def low(self, x: Value, mask: int = HALF) -> Value:
-        return self.b.emit("and", x, self.number(mask))
-
-    def high(self, x: Value, bits: int = 16) -> Value:
-        """What is above the low bits, signed where the type is."""
-        return self.b.emit("shr", x, self.number(bits))
-
-    def joined(self, high: Value, low: Value, bits: int = 16) -> Value:
-        """high * 2**bits + the low bits of `low`, modulo 2**32."""
-        shifted = self.b.emit("shl", high, self.number(bits))
-        return self.b.emit("or", shifted, self.low(low, 2**bits - 1))
-
-    def add(self, *xs: Value) -> Value:
-        """A sum that stays below 2**24."""
-        total = xs[0]
-        for x in xs[1:]:
-            total = self.b.emit("add", total, x)
-        return total
-
-    def arithmetic(self, op: str, x: Value, y: Value) -> Value:
-        """x + y, x - y or x * y modulo 2**32."""
-        if op == "mul":
-            return self.product(x, y)
-        y = self.b.emit("bit_not", y) if op == "sub" else y
-        carry = [self.number(1)] if op == "sub" else []
-        low = self.add(self.low(x), self.low(y), *carry)
-        return self.joined(self.add(self.high(x), self.high(y), self.high(low)), low)
-
-    def product(self, x: Value, y: Value) -> Value:
-        x0, y0 = self.low(x), self.low(y)
-        first = self.b.emit("mul", x0, self.low(y, BYTE))
-        second = self.b.emit("mul", x0, self.high(y0, 8))
-        cross = [self._low_product(self.low(self.high(v)), w) for v, w in ((x, y0), (y, x0))]
-        above = self.b.emit("mul", self.low(second, BYTE), self.number(256))
-        low = self.add(self.low(first), above)
-        high = self.add(self.high(first), self.high(second, 8), *cross, self.high(low))
-        return self.joined(high, low)
-
-    def _low_product(self, x: Value, y: Value) -> Value:
-        """The low 16 bits of a product of numbers of 16 bits."""
-        low = self.b.emit("mul", x, self.low(y, BYTE))
-        high = self.b.emit("mul", x, self.high(y, 8))
-        above = self.b.emit("mul", self.low(high, BYTE), self.number(256))
-        return self.low(self.add(low, above))
-
-    def power(self, x: Value, exponent: int) -> Value:
-        """By squaring. The products are split in their turn if they have to be."""
-        total: Value | None = None
-        while exponent:
-            if exponent & 1:
-                total = x if total is None else self.b.emit("mul", total, x)
-            exponent >>= 1
-            x = self.b.emit("mul", x, x) if exponent else x
-        return self.number(1) if total is None else total
-
-    def unary(self, op: str, x: Value) -> Value:
-        """neg, abs or relu."""
-        if op == "neg":
-            return self.arithmetic("sub", self.number(0), x)
-        if self.dtype == UINT32:
-            return x
-        negative = self.b.emit("lt", x, self.number(0))
-        other = self.number(0) if op == "relu" else self.unary("neg", x)
-        return self.b.emit("select", negative, other, x)
-
-    def either(self, op: str, x: Value, y: Value, easy: bool) -> Value:
-        """A comparison; `easy` where FP32 has it."""
-        return self.b.emit(op, x, y) if easy else self.compare(op, x, y)
-
-    def compare(self, op: str, x: Value, y: Value) -> Value:
-        if op in ("eq", "ne"):
-            return self.b.emit(op, self.b.emit("xor", x, y), self.number(0))
-        if op in ("gt", "le"):
-            x, y = y, x
-        high = self.high(x), self.high(y)
-        lower = self.b.emit("and", self.b.emit("eq", *high),
-                            self.b.emit("lt", self.low(x), self.low(y)))  # fmt: skip
-        less = self.b.emit("or", self.b.emit("lt", *high), lower)
-        return less if op in ("lt", "gt") else self.b.emit("not", less)
-
-    def sums(self, x: Value, node: Node, count: int) -> Value:
-        """A sum along axes, or a running one."""
-        bits = 16 if count <= MOST_SUMMED[16] else 8
-        places = range(0, 32, bits)
-        parts = [self.low(self.high(x, at) if at else x, 2**bits - 1) for at in places]
-        sums = [self.b.emit(node.op, part, **node.attrs) for part in parts]
-        for i in range(1, len(sums)):  # carry
-            sums[i] = self.add(sums[i], self.high(sums[i - 1], bits))
-        total = sums[-1]
-        for part in reversed(sums[:-1]):
-            total = self.joined(total, part, bits)
-        return total
-
-    def largest(self, x: Value, node: Node) -> Value:
-        """The largest or the smallest along axes."""
-        attrs = {**node.attrs, "keepdims": True}
-        top = self.high(x)
-        most = self.b.emit("reduce", top, **attrs)
-        rest = self.number(0 if node.attrs["kind"] == "max" else HALF)
-        low = self.b.emit("select", self.b.emit("eq", top, most), self.low(x), rest)
-        whole = self.joined(most, self.b.emit("reduce", low, **attrs))
-        return self.b.emit("reshape", whole, shape=node.output.shape)
-
-    def converted(self, x: Value, dtype: DType) -> Value:
-        """The same bits in another type, or its low ones in a small type."""
-        if x.dtype not in (INT32, UINT32):
-            x = self.b.emit("cast", x, to=INT32)
-            return Parts(self.b, INT32).converted(x, dtype)
-        if dtype.itemsize < 4:
-            return self.b.emit("cast", self.b.emit("cast", self.low(x), to=INT32), to=dtype)
-        halves = [self.low(self.high(x)), self.low(x)]
-        high, low = (self.b.emit("cast", half, to=dtype) for half in halves)
-        return Parts(self.b, dtype).joined(high, low)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from compiler.lowering.compound import Compound
 from compiler.lowering.emission import Col, Input, Pending
 from compiler.lowering.integers import emit_integer
+from compiler.lowering.remainder import emit_remainder
 from isa.activation.functions import ActivationFunction as F
 from isa.alu import AluOp
 from isa.dtypes import DType
@@ -140,6 +141,8 @@ class Emitter(Compound):
             return self._sine(xs[0], op.op == "cos", target())
         if op.op == "atan":
             return self._arctangent(xs[0], target())
+        if op.op in ("mod", "rem"):
+            return emit_remainder(self, op.op, xs, target())
         result = target()
         if op.op == "reciprocal" and self._few():
             tile = self.settled(xs[0])

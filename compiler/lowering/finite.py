@@ -46,6 +46,8 @@ def may_be_infinite(graph: Graph, trusted: Collection[str] = ()) -> set[int]:
 def _spreads(node: Node, found: set[int], signs: dict[int, int]) -> bool:
     if node.op in BOUNDED or node.op in CONTRACTIONS or not is_float(node.output.dtype):
         return False
+    if node.op == "bitcast":  # any bits may be those of an infinity
+        return True
     pole = (
         node.op in POLES and signs.get(node.inputs[-1 if node.op == "div" else 0].id, 0) < POSITIVE
     )

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compiler.graph.graph import Node, is_float
 from isa.alu import AluOp
 from isa.dtypes import DType
 from isa.kernel import Ap
@@ -30,10 +29,8 @@ DIVISION_LIMIT = 2**22
 SIGNED = (DType.INT8, DType.INT16, DType.INT32)
 
 
-def division_refusal(node: Node, largest: float) -> str:
+def division_refusal(largest: float) -> str:
     """Why a division with remainder cannot be lowered, or an empty string."""
-    if is_float(node.output.dtype):
-        return "the remainder of floating-point numbers is not exact by their quotient"
     if largest >= DIVISION_LIMIT:
         return "it divides integers that may pass 2**22, beyond which FP32 quotients are not exact"
     return ""

@@ -151,7 +151,7 @@ def _wish(
         return {Spec(perm[s.dim], s.block): w for s, w in wanted[node.output.id].items()}
     if node.op == "reshape":
         return _through_reshape(value, node.output, wanted)
-    if node.op in ("slice", "concat", "pad", "broadcast_to", "copy"):
+    if node.op in ("slice", "concat", "pad", "broadcast_to", "copy", "bitcast"):
         found = _same(node, value, wanted, size)
         inner = parts.get(value.id, set()) if node.op == "slice" else set()
         short = [d for d in inner if node.output.shape[d] < value.shape[d] < PARTITIONS]

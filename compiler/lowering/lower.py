@@ -36,6 +36,7 @@ from compiler.lowering.image import find_images
 from compiler.lowering.index import lower_gather
 from compiler.lowering.layout import Wishes, best, wishes
 from compiler.lowering.movement import (
+    lower_bitcast,
     lower_broadcast,
     lower_concat,
     lower_pad,
@@ -62,6 +63,7 @@ from isa.kernel.descriptors import share_out
 VIEWS: dict[str, Callable[[Lowering, Node], None]] = {
     "transpose": lower_transpose,
     "broadcast_to": lower_broadcast,
+    "bitcast": lower_bitcast,
     "slice": lower_slice,
     "reduce": lower_reduce,
     "reduce_window": lower_window,

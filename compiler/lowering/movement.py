@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 from compiler.graph.attrs import integer, integers, number, pairs, text
 from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec
 from compiler.lowering.groups import is_elementwise
 from compiler.lowering.layout import best
-from compiler.lowering.places import dense_by_runs
+from compiler.lowering.places import dense_by_runs, device_dtype
 from compiler.lowering.select import join_on_array
 from compiler.tiles.iterate import Mismatch, check_alike, tiles
 from compiler.tiles.view import View
@@ -64,6 +65,12 @@ def _through_rows(lo: Lowering, node: Node, spec: Spec) -> View:
     made = lo.produce(out, spec)
     lo.reshape_through_dram(made, lo.views[value.id])
     return made
+
+
+def lower_bitcast(lo: Lowering, node: Node) -> None:
+    """The same bytes, read as another type."""
+    view = lo.views[node.inputs[0].id]
+    lo.views[node.output.id] = replace(view, dtype=device_dtype(node.output.dtype))
 
 
 def lower_broadcast(lo: Lowering, node: Node) -> None:

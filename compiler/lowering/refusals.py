@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from compiler.errors import UnsupportedError
 from compiler.graph.graph import Graph, Node, Value, is_float
-from compiler.graph_passes.exact_integers import rounds, splits
+from compiler.graph_passes.exact_integers import is_whole, rounds, splits
 from compiler.graph_passes.integer_ranges import integer_ranges
 from compiler.lowering.context import has_device_dtype
 from compiler.lowering.groups import ANCHORS, MOVES, is_elementwise
@@ -87,7 +87,7 @@ def _type_refusal(node: Node, hw: Hardware) -> str:
 
 
 _EXACT = 2**24  # integers up to this are exact in FP32, in which engines compute
-_UNTOUCHED = ("cast", "copy", "concat", "pad", "gather", "scatter", "select", *MOVES)
+_UNTOUCHED = ("cast", "copy", "concat", "pad", "gather", "scatter", "select", "bitcast", *MOVES)
 """Ops that hand integers on as they are."""
 
 
@@ -125,8 +125,9 @@ def _refusal(graph: Graph, node: Node, ranges: Mapping[int, tuple[int, int]]) ->
     grouped = node.op in ("conv", "conv_transpose") and node.attrs["groups"] != 1
     if grouped and node.inputs[1].id not in graph.constants:
         return "it has groups, and its weights are computed at run time"
-    if node.op in DIVISIONS and not (node.op == "div" and is_float(node.output.dtype)):
-        return division_refusal(node, max(_largest(v, ranges) for v in node.inputs))
+    split = splits(node, graph) and is_whole(node.output)
+    if node.op in DIVISIONS and not split and not is_float(node.output.dtype):
+        return division_refusal(max(_largest(v, ranges) for v in node.inputs))
     if not splits(node, graph) and rounds(node, ranges):
         return "it computes with 32-bit integers that may pass 2**24, which FP32 would round"
     return _wide_refusal(node, ranges)

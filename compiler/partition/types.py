@@ -104,7 +104,8 @@ def _inferred_by_onnxruntime(model: onnx.ModelProto) -> dict[str, onnx.TypeProto
         name = str(output.type).removeprefix("tensor(").removesuffix(")")
         element = _T.get(name)
         if element is not None:
-            found[output.name] = helper.make_tensor_type_proto(element, output.shape)
+            # it says () of a scalar, and of a shape that it does not know
+            found[output.name] = helper.make_tensor_type_proto(element, output.shape or None)
     return found
 
 

@@ -58,6 +58,11 @@ def reshape(x: Array, attrs: Attrs) -> Array:
     return np.reshape(x, attrs["shape"])
 
 
+@meaning("bitcast")
+def bitcast(x: Array, attrs: Attrs) -> Array:
+    return np.ascontiguousarray(x).view(attrs["to"]).reshape(x.shape)
+
+
 @meaning("broadcast_to")
 def broadcast_to(x: Array, attrs: Attrs) -> Array:
     return np.broadcast_to(x, attrs["shape"])

@@ -92,6 +92,53 @@ def test_powers(dtype: DType, exponent: int) -> None:
     check(dtype, lambda b, x, _: b.emit("pow", x, b.constant(np.asarray(exponent, dtype))))
 
 
+def none_zero(b: GraphBuilder, y: Value) -> Value:
+    """y, 7 in place of 0."""
+    zero = b.emit("eq", y, b.constant(np.asarray(0, y.dtype)))
+    return b.emit("select", zero, b.constant(np.asarray(7, y.dtype)), y)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("op", ["div", "mod", "rem"])
+def test_divisions(op: str, dtype: DType) -> None:
+    check(dtype, lambda b, x, y: b.emit(op, x, none_zero(b, y)))
+    check(dtype, lambda b, x, y: b.emit(op, none_zero(b, y), none_zero(b, x)))
+    check(dtype, lambda b, x, _: b.emit(op, x, b.constant(np.asarray(2**24 + 7, dtype))))
+
+
+def test_a_small_quotient_stays_one_operation() -> None:
+    b = GraphBuilder("g")
+    x = b.emit("cast", b.input("x", (4, 9), np.dtype(np.uint16)), to=INT32)
+    b.output(b.emit("div", x, b.constant(np.int32(200))), "y")
+    assert [n.op for n in simplify(b.finish()).nodes] == ["cast", "div"]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_powers_known_at_run_time(dtype: DType) -> None:
+    """Exponents of 64 and more: of 0, 1, -1 and even numbers."""
+    b = GraphBuilder("g")
+    base, exponent = b.input("a", SHAPE, dtype), b.input("b", SHAPE, dtype)
+    b.output(b.emit("pow", base, exponent), "y")
+    graph = b.finish()
+    made = simplify(graph)
+    bases, exponents = numbers(dtype), RANDOM.integers(0, 64, SHAPE).astype(dtype)
+    exponents[0], bases[0] = numbers(dtype)[0], RANDOM.integers(-1, 2, SHAPE[1]).astype(dtype)
+    exponents[1] = 64 + np.abs(exponents[1])
+    bases[1] &= ~np.asarray(1, dtype)
+    if dtype == INT32:
+        exponents[2:4] = -exponents[2:4]
+        bases[2] = RANDOM.integers(-2, 3, SHAPE[1])
+    feeds = {"a": bases, "b": exponents}
+    np.testing.assert_array_equal(evaluate(made, feeds)["y"], evaluate(graph, feeds)["y"])
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+@pytest.mark.parametrize("keep", [True, False])
+def test_products_along_axes(axes: tuple[int, ...], keep: bool) -> None:
+    for dtype in TYPES:
+        check(dtype, lambda b, x, _: b.emit("reduce", x, kind="prod", axes=axes, keepdims=keep))
+
+
 def test_borders() -> None:
     check(
         INT32,

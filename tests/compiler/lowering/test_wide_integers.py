@@ -82,12 +82,39 @@ def test_running_sums_wrap(target: str) -> None:
     np.testing.assert_array_equal(compiled.run({"x": x}).outputs["y"], wanted["y"])
 
 
-def test_a_product_of_many_is_the_host_s() -> None:
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32])
+def test_quotients_powers_and_products_of_many(target: str, dtype: Any) -> None:
+    a, b = numbers((20, 17), dtype), numbers((20, 17), dtype)
+    b[b == 0] = 3
+    exponents = RANDOM.integers(0, 32, (20, 17)).astype(dtype)
+    node = helper.make_node
+    nodes = [
+        node("Div", ["a", "b"], ["quotient"]),
+        node("Mod", ["a", "b"], ["rest"]),
+        node("Mod", ["b", "seven"], ["left"], fmod=1),
+        node("Pow", ["b", "exponents"], ["power"]),
+        node("ReduceProd", ["a", "axis"], ["product"], keepdims=0),
+    ]
+    feeds = {"a": a, "b": b, "exponents": exponents}
+    with np.errstate(over="ignore"):
+        wanted = {
+            "quotient": np.trunc(a.astype(np.longdouble) / b.astype(np.longdouble)).astype(dtype),
+            "rest": np.mod(a, b),
+            "left": np.fmod(b, dtype(7)),
+            "power": np.power(b, exponents),
+            "product": np.prod(a, 1, dtype=dtype),
+        }
+    made = model(nodes, feeds, wanted, seven=dtype(7), axis=[1])
+    compiled = systola.compile(made, target=target)
+    assert not compiled.report["host_ops"]
+    found = compiled.run(feeds).outputs
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_a_matrix_product_is_the_host_s() -> None:
     x = numbers((3, 4))
-    wanted = {"y": np.prod(x, 1, dtype=np.int32)}
-    made = model(
-        [helper.make_node("ReduceProd", ["x", "axis"], ["y"], keepdims=0)],
-        {"x": x}, wanted, axis=[1],
-    )  # fmt: skip
-    with pytest.raises(SystolaError, match=r"may pass 2\*\*24"):
+    made = model([helper.make_node("MatMul", ["x", "x"], ["y"])], {"x": x[:, :3]}, {"y": x[:, :3]})
+    with pytest.raises(SystolaError, match="it multiplies integers"):
         systola.compile(made, target="inf1")

@@ -132,8 +132,11 @@ Y: dict[str, tuple[int, list[Any]]] = {"y": (BOOL, [])}
 # name -> (model, inputs, options, the host's operators, sections: h for host, d for device)
 CASES: dict[str, tuple[onnx.ModelProto, dict[str, Any], dict[str, Any], list[str], str]] = {
     "no decomposition": (
-        between(node("Det", ["y"], ["d"]), node("Mul", ["y", "d"], ["z"]), last="z"),
-        {"x": X}, {}, ["Det"], "dhd",
+        between(
+            node("Binarizer", ["y"], ["d"], domain="ai.onnx.ml", threshold=0.1),
+            node("Mul", ["y", "d"], ["z"]), last="z",
+        ),
+        {"x": X}, {}, ["ai.onnx.ml::Binarizer"], "dhd",
     ),
     "double precision": (
         between(

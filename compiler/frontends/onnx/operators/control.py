@@ -1,4 +1,4 @@
-"""Control flow that is decided at compile time: If, and Loop and Scan by unrolling."""
+"""Control flow that is decided at compile time: If, Optional, and Loop and Scan by unrolling."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from compiler.frontends.onnx.registry import OnnxNode, imports
 from compiler.graph.graph import INT64, Value
 
 LONGEST_UNROLL = 4096  # iterations; beyond, the graph would be larger than any memory for it
+
+
+@imports("OptionalGetElement")
+def optional_get_element(n: OnnxNode) -> Value:
+    """A tensor is its own element. (Values of an optional type do not come here.)"""
+    return n[0]
+
+
+@imports("OptionalHasElement")
+def optional_has_element(n: OnnxNode) -> Value:
+    """Whether there is an operand at all."""
+    return n.b.constant(np.asarray(n.has(0)))
 
 
 @imports("If")

@@ -10,7 +10,7 @@ import numpy as np
 from compiler.errors import UnsupportedError
 from compiler.frontends.onnx.registry import Importer, OnnxNode, imports
 from compiler.frontends.onnx.tensors import dtype_of
-from compiler.graph.graph import DType, Value, is_float
+from compiler.graph.graph import DType, Value, is_float, is_integer
 
 # fmt: off
 _UNARY = {
@@ -81,6 +81,11 @@ def power(n: OnnxNode) -> Value:
     if is_float(base.dtype):
         return n.emit("pow", base, n.cast(exponent, base.dtype))
     known = n.b.array(exponent)
+    if known is None and is_integer(exponent.dtype):
+        fits = np.iinfo(base.dtype)
+        wanted = np.iinfo(exponent.dtype)
+        if fits.min <= wanted.min and wanted.max <= fits.max:
+            return n.emit("pow", base, n.cast(exponent, base.dtype))
     if known is None or (known != np.trunc(known)).any() or (known < 0).any():
         raise n.refuse("of integers, by what may not be whole")
     return n.emit("pow", base, n.b.constant(known.astype(base.dtype)))
@@ -127,6 +132,19 @@ def cast(n: OnnxNode) -> Value:
 @imports("CastLike")
 def cast_like(n: OnnxNode) -> Value:
     return _converted(n, n[1].dtype)
+
+
+@imports("BitCast")
+def bit_cast(n: OnnxNode) -> Value:
+    """The same bits in another type; of booleans only 0 and 1 are any."""
+    x, to = n[0], _target(n, n.required("to"))
+    if x.dtype.itemsize != to.itemsize or to.itemsize > 4 or (is_float(to) and to.itemsize == 1):
+        raise n.refuse(f"the bits of {x.dtype} as {to}")
+    if to == x.dtype:
+        return x
+    if to.kind == "b":
+        return n.emit("ne", x, n.like(0, x))
+    return n.emit("bitcast", x, to=to)
 
 
 def _converted(n: OnnxNode, to: DType) -> Value:

@@ -19,8 +19,16 @@ _Step = Callable[["_Cell", Value, list[Value]], list[Value]]
 class _Cell:
     """One direction: weights, activations, and the unrolling."""
 
-    def __init__(self, n: OnnxNode, direction: int, reverse: bool, gates: int, states: int) -> None:
-        self.n, self.gates, self.reverse = n, gates, reverse
+    def __init__(
+        self,
+        n: OnnxNode,
+        direction: int,
+        reverse: bool,
+        gates: int,
+        states: int,
+        lengths: Value | None = None,  # [B, 1], where sequences end early
+    ) -> None:
+        self.n, self.gates, self.reverse, self.lengths = n, gates, reverse, lengths
         self.hidden = int(n.required("hidden_size"))
         self.w, self.r = (self._own(n[i], direction) for i in (1, 2))
         self.bias = self._own(n[3], direction) if n.has(3) else None
@@ -64,8 +72,14 @@ class _Cell:
         states, outputs = initial, []
         order = range(length)[::-1] if self.reverse else range(length)
         for t in order:
-            states = step(self, n.reshape(part(n, gates, 0, t, 1), (batch, width)), states)
-            outputs.append(n.reshape(states[0], (1, batch, self.hidden)))
+            new = step(self, n.reshape(part(n, gates, 0, t, 1), (batch, width)), states)
+            output = new[0]
+            if self.lengths is not None:  # behind its end a sequence keeps its states
+                goes_on = n.emit("gt", self.lengths, n.like(t, self.lengths))
+                new = [n.emit("select", goes_on, a, b) for a, b in zip(new, states, strict=True)]
+                output = n.emit("select", goes_on, output, n.like(0, output))
+            states = new
+            outputs.append(n.reshape(output, (1, batch, self.hidden)))
         if self.reverse:
             outputs.reverse()
         joined = outputs[0] if length == 1 else n.emit("concat", *outputs, axis=0)
@@ -132,12 +146,13 @@ def _recurrent(n: OnnxNode, gates: int, states: int, step: _Step) -> list[Value]
     if layout:
         x = n.transpose(x, (1, 0, 2))
     length, batch, _ = x.shape
-    if n.has(4) and not np.all(n.array(4, "sequence lengths") == length):
-        raise n.refuse("sequences of different lengths")
+    known = n.b.array(n[4]) if n.has(4) else None
+    full = not n.has(4) or (known is not None and bool(np.all(known == length)))
+    lengths = None if full else n.reshape(n[4], (batch, 1))
     ways = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}
     all_outputs, all_states = [], []
     for d, reverse in enumerate(ways[n.attr("direction", "forward")]):
-        cell = _Cell(n, d, reverse, gates, states)
+        cell = _Cell(n, d, reverse, gates, states, lengths)
         initial = [
             _initial(n, 5 + s, d, batch, cell.hidden, x, bool(layout)) for s in range(states)
         ]

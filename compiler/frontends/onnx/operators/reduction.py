@@ -118,17 +118,6 @@ imports("ArgMax")(_arg_reduce("argmax"))
 imports("ArgMin")(_arg_reduce("argmin"))
 
 
-@imports("CumSum")
-def cumsum(n: OnnxNode) -> Value:
-    return n.emit(
-        "cumsum",
-        n[0],
-        axis=n.axis(int(n.array(1, "axis").ravel()[0]), n[0].rank),
-        exclusive=bool(n.attr("exclusive", 0)),
-        reverse=bool(n.attr("reverse", 0)),
-    )
-
-
 @imports("TopK")
 def top_k(n: OnnxNode) -> list[Value]:
     x = n[0]
