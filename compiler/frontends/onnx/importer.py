@@ -158,7 +158,7 @@ class Importer:
             def subgraph(body: onnx.GraphProto, feeds: dict[str, Value]) -> list[Value]:
                 return self._import_body(body, feeds, scope, opsets, sources)
 
-            call = OnnxNode(node, version, operands, attributes, self.b, subgraph)
+            call = OnnxNode(node, version, operands, attributes, self.b, subgraph, scope.find)
             try:
                 wide = widened(call, domain)
                 results = self._decompose(wide or call, domain, importer, opsets, sources)

@@ -48,6 +48,7 @@ class OnnxNode:
     attributes: dict[str, Any]
     b: GraphBuilder
     subgraph: Callable[[onnx.GraphProto, dict[str, Value]], list[Value]]  # imports a body
+    find: Callable[[str], Value | None]  # a tensor by its name; None if an op without mapping's
 
     @property
     def op_type(self) -> str:
