@@ -48,6 +48,12 @@ def _output_dim(graph: Graph, node: Node, dims: _Dims) -> int | None:
         if low >= reach or (node.output.shape[2] - 1) * stride - low >= x.shape[2]:
             return None  # rows of padding alone read nothing
         return 2 if dims.setdefault(x.id, 2) == 2 else None
+    if node.op == "conv_transpose":
+        x = node.inputs[0]
+        stride, reach, _ = window_of(node)
+        if len(x.shape) < 3 or not graph.is_constant(node.inputs[1]) or reach < stride:
+            return None  # between its windows are rows of nothing
+        return 2 if dims.setdefault(x.id, 2) == 2 else None
     if node.op == "transpose":
         perm = integers(node, "perm")
         return perm.index(dims.of(node.inputs[0]))
@@ -140,8 +146,10 @@ def _reshaped_dim(node: Node, dim: int) -> int | None:
 
 
 def window_of(node: Node) -> tuple[int, int, tuple[int, int]]:
-    """(stride, reach, pads) of the first spatial dimension."""
-    kernel = node.inputs[1].shape[2] if node.op == "conv" else integers(node, "window")[0]
+    """(stride, reach, pads) of the first spatial dimension; of a transposed convolution those of
+    the convolution that it is the adjoint of."""
+    pooled = node.op == "reduce_window"
+    kernel = integers(node, "window")[0] if pooled else node.inputs[1].shape[2]
     dilation, stride = integers(node, "dilations")[0], integers(node, "strides")[0]
     low, high = pairs(node, "pads")[0]
     return stride, (int(kernel) - 1) * dilation + 1, (int(low), int(high))

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from compiler.graph.attrs import integers, pairs
 from compiler.graph.builder import GraphBuilder
-from compiler.graph.graph import Graph, Node, Value
+from compiler.graph.graph import Attr, Graph, Node, Value
 from compiler.graph.ops import CORE_OPS, Family
 from compiler.graph_passes.by_image import images_of
 from compiler.graph_passes.spans import Bytes, Region, find_region
@@ -168,6 +168,9 @@ class _Striper:
             stride, reach, (low, _) = window_of(node)
             first, last = out[0] * stride - low, (out[1] - 1) * stride - low + reach
             return {x.id: (max(0, first), min(x.shape[2], last))}
+        if node.op == "conv_transpose" and dims[node.output.id] > 0:
+            x = node.inputs[0]
+            return {x.id: _spread_from(node, out)}
         needs: dict[int, Rows] = {}
         out_rows = node.output.shape[dims[node.output.id]]
         for v in node.inputs:
@@ -211,6 +214,8 @@ class _Striper:
                 pads = pairs(node, "pads")
                 pads[0] = (max(0, -first), max(0, last - height))
                 attrs["pads"] = tuple(pads)
+            if node.op == "conv_transpose" and self.region.dims[node.output.id] > 0:
+                attrs |= _spread_to(node, out)
             operands = [
                 self._operand(v, needs[v.id], local)
                 if v.id in needs
@@ -239,3 +244,24 @@ class _Striper:
         cut = node.op == "concat" or CORE_OPS[node.op].family in ELEMENTWISE
         rows = cut and dim >= 0 and value.shape[dim] > 1
         return self._slice(made, 0, dim, *out) if rows else made
+
+
+def _spread_from(node: Node, out: Rows) -> Rows:
+    """The rows that a transposed convolution spreads over rows `out` of its result."""
+    stride, reach, (low, _) = window_of(node)
+    first = -(-(out[0] + low - reach + 1) // stride)
+    last = (out[1] - 1 + low) // stride + 1
+    height = node.inputs[0].shape[2]
+    first = min(max(0, first), height - 1)  # rows of output padding come of nothing: take any
+    return first, max(first + 1, min(height, last))
+
+
+def _spread_to(node: Node, out: Rows) -> dict[str, Attr]:
+    """Its pads and output padding where it makes only rows `out`, of the rows that they need."""
+    stride, reach, (low, _) = window_of(node)
+    first, last = _spread_from(node, out)
+    before = low + out[0] - stride * first
+    behind = stride * (last - first - 1) + reach - before - (out[1] - out[0])
+    pads = ((before, max(0, behind)), *pairs(node, "pads")[1:])
+    more = (max(0, -behind), *integers(node, "output_padding")[1:])
+    return {"pads": pads, "output_padding": more}

@@ -64,3 +64,27 @@ def test_rows_of_products_are_striped_without_a_border_between() -> None:
     np.testing.assert_allclose(
         evaluate(cut, arrays)["y"], evaluate(graph, arrays)["y"], rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("kernel, stride, dilation", [(2, 2, 1), (4, 2, 1), (3, 1, 2), (5, 3, 1)])
+@pytest.mark.parametrize("low, high, more", [(0, 0, 0), (1, 1, 0), (1, 0, 1), (0, 2, 1)])
+@pytest.mark.parametrize("strips", [2, 3, 7])
+def test_transposed_convolutions_are_striped(
+    kernel: int, stride: int, dilation: int, low: int, high: int, more: int, strips: int
+) -> None:
+    rng = np.random.default_rng(kernel)
+    b = GraphBuilder("decoder")
+    x = b.emit("relu", b.input("x", (1, 3, 6, 5), FP32))
+    w = b.constant(rng.standard_normal((3, 2, kernel, 2)).astype(np.float32))
+    up = b.emit(
+        "conv_transpose", x, w, strides=(stride, 1), dilations=(dilation, 1), groups=1,
+        pads=((low, high), (0, 0)), output_padding=(more if more < stride else 0, 0),
+    )  # fmt: skip
+    b.output(b.emit("relu", up), "y")
+    graph = b.finish()
+    cut = stripe_everywhere(graph, 100, lambda _: value_bytes, strips)
+    assert cut is not None
+    verify(cut)
+    assert sum(n.op == "conv_transpose" for n in cut.nodes) > 1
+    inputs = {"x": rng.standard_normal((1, 3, 6, 5)).astype(np.float32)}
+    np.testing.assert_allclose(evaluate(cut, inputs)["y"], evaluate(graph, inputs)["y"], rtol=1e-5)
