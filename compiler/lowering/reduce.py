@@ -118,9 +118,12 @@ def _one_block(lo: Lowering, view: View, dim: int, kind: str, name: str) -> View
 
 
 def _summable(view: View, across: list[int]) -> bool:
-    """Whether the array can sum over the partitions: one dimension, from legal starts."""
+    """Whether the array can sum over the partitions: one dimension, in blocks of neighbours, from
+    legal starts."""
     if len(across) > 1 or len(view.part_dims()) > 1:
         return False
+    if not [f for f in view.factors[across[0]] if f.extent > 1][-1].part:
+        return False  # neighbours lie on one partition
     blocks = _part_blocks(view, across[0])
     return all(legal_start(view.start + view.buffer.start, size) for _, size in blocks)
 

@@ -16,14 +16,15 @@ from tests.fuzz.oracle import tensor_info, whole
 TARGETS = ("inf1", "inf2")
 
 
-def passes(opset: int, draw: Callable[[Draft], object], target: str) -> None:
-    """Judge the model that `draw` makes; its outputs are what no node reads."""
+def passes(opset: int, draw: Callable[[Draft], object], target: str) -> tuple[str, ...]:
+    """Judge the model that `draw` makes; its outputs are what no node reads. What the host ran."""
     d = Draft(np.random.default_rng(7), opset)
     draw(d)
     read = {id(v) for s in d.steps for v in s.inputs if v}
     made = [v for s in d.steps for v in s.outputs if id(v) not in read]
     outcome = judge(Model(tuple(d.steps), tuple(made), opset), target)
     assert outcome.kind == "passed", outcome
+    return outcome.host
 
 
 def given(d: Draft, dtype: str, shape: tuple[int, ...], low: float = -3, high: float = 3) -> Value:
@@ -251,3 +252,14 @@ def test_parts_of_a_moved_input_that_cut_its_blocks(target: str) -> None:
         d.add("Split", [moved, d.constant([5, 5])], 2, axis=-2)
 
     passes(13, draw, target)
+
+
+def test_a_mean_over_a_dimension_that_is_split_within_partitions() -> None:
+    def draw(d: Draft) -> None:
+        tables = [given(d, "float32", (8, 4)) for _ in range(2)]
+        places = given(d, "int64", (2, 2), 0, 7)
+        x = given(d, "float32", (2, 1, 2, 8))
+        (turned,) = d.add("RotaryEmbedding", [x, *tables, places], interleaved=1)
+        d.add("LayerNormalization", [turned, given(d, "float32", (8,))], axis=-1)
+
+    assert not passes(23, draw, "inf2")
