@@ -17,6 +17,7 @@ from compiler.errors import CapacityError
 from compiler.graph.graph import Graph
 from compiler.graph_passes import auto_cast
 from compiler.graph_passes.align_concat import align_concat
+from compiler.graph_passes.apart import borders, images_apart
 from compiler.graph_passes.auto_cast import Rounded
 from compiler.graph_passes.bias_last import bias_last
 from compiler.graph_passes.fold_pooled import fold_pooled
@@ -35,7 +36,10 @@ from compiler.lowering.layout import bytes_a_partition
 from compiler.options import Options
 from isa.hardware import Hardware
 
-_Key = tuple[bool, int, int]
+_Base = tuple[bool, int]
+"""The knobs that a graph in front of the cuts depends on."""
+
+_Key = tuple[bool, int, int, int]
 """The knobs that a cut depends on."""
 
 
@@ -46,7 +50,8 @@ class Cuts:
         self.graph, self.hw, self.options, self.clock = graph, hw, options, clock
         self._shifted = graph if "fuse-loops" in options.without else bias_last(shift_clips(graph))
         self._rounded: Rounded = {}
-        self._bases: dict[bool, Graph] = {}
+        self._borders: list[tuple[int, ...]] | None = None
+        self._bases: dict[_Base, Graph] = {}
         self._cut: dict[_Key, Graph | None] = {}
         self._prepared: dict[_Key, Graph] = {}
 
@@ -67,12 +72,14 @@ class Cuts:
         return with_types(self.graph, self.options, self._rounded)
 
     def cut(self, knobs: Knobs) -> Graph | None:
-        """The graph in strips, or None if no layer is too large."""
+        """The graph in strips, or None if no layer is too large, or no such border is there."""
+        if knobs.apart and knobs.apart > sum(map(len, self.borders())):
+            return None
         if knobs.strips == 0:
-            return self._base(knobs.fold_rows)
+            return self._base(knobs.fold_rows, knobs.apart)
         key = _key(knobs)
         if key not in self._cut:
-            graph = self._base(knobs.fold_rows)
+            graph = self._base(knobs.fold_rows, knobs.apart)
             self.clock.step("stripe")
             self._cut[key] = _in_strips(graph, self.hw, self.options, knobs)
         return self._cut[key]
@@ -86,26 +93,41 @@ class Cuts:
         """Whether folding rows onto partitions changes anything."""
         return self._base(True) is not self._base(False)
 
-    def _base(self, folded: bool) -> Graph:
+    def borders(self) -> list[tuple[int, ...]]:
+        """Where the images of a batch may join that are computed one by one before."""
+        if self._borders is None:
+            blind = {"stripe", "tensorize", "plan-memory"} & self.options.without
+            graph = self._shifted
+            held = _bytes_of(graph, self.hw, self.options)
+            self._borders = [] if blind else borders(graph, held)
+        return self._borders
+
+    def _base(self, folded: bool, apart: int = 0) -> Graph:
         """The graph before it is cut into strips."""
-        if folded not in self._bases:
+        key = folded, apart
+        if key not in self._bases:
             self.clock.step("stripe")
             blind = {"tensorize", "plan-memory"} & self.options.without
-            graph = self._shifted
+            whole = graph = self._parted(apart)
             if folded and not blind:
                 graph = fold_pooled(fold_shuffles(fold_rows(graph)))
-            if graph is self._shifted and folded:
-                self._bases[folded] = self._base(False)
+            if graph is whole and folded:
+                self._bases[key] = self._base(False, apart)
             else:
                 if "tensorize" not in self.options.without:
                     graph = place_channels(align_concat(fold_shuffles(graph)))
                 graph = gather_parts(graph, self.hw)
-                self._bases[folded] = panels(graph, self.hw, _item_bytes(self.options))
-        return self._bases[folded]
+                self._bases[key] = panels(graph, self.hw, _item_bytes(self.options))
+        return self._bases[key]
+
+    def _parted(self, apart: int) -> Graph:
+        """The graph with its images apart up to a border."""
+        places = [i for level in self.borders() for i in level]
+        return images_apart(self._shifted, places[apart - 1]) if apart else self._shifted
 
 
 def _key(knobs: Knobs) -> _Key:
-    return knobs.fold_rows, knobs.strips, knobs.strip_room
+    return knobs.fold_rows, knobs.apart, knobs.strips, knobs.strip_room
 
 
 def with_types(graph: Graph, options: Options, rounded: Rounded | None = None) -> Graph:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from compiler.bound import bound
 from compiler.clock import Clock
 from compiler.cuts import Cuts
 from compiler.errors import CapacityError
@@ -48,6 +49,9 @@ MOST_DRAFTED = 20_000
 
 FREE_DMA = 30
 """Percent that loading counts where the array is what a program waits for."""
+
+FAR = 1.15
+"""Times the bound from which on images of a batch are also tried one by one."""
 
 CLOSE = 1.02
 """Drafts not slower than this have places searched for before one is taken."""
@@ -151,12 +155,54 @@ class Drafts:
             enough = worse >= PATIENCE or (worse > 0 and drafted > MOST_DRAFTED)
             if first or knobs.strips == 0 or enough:
                 break
+        if not first:
+            found += self._apart(best, folded)
+            best = min(found, key=lambda d: d.ticks, default=None)
         if best is None:
             best = self._by_search(folded, refused)
         if first:
             return best
         near = [self.settled(d) for d in found if d.ticks <= best.ticks * CLOSE]
         return self.settled(self._refined(min(near or [best], key=lambda d: d.ticks)))
+
+    def _apart(self, best: Draft | None, folded: bool) -> list[Draft]:
+        """Drafts whose first layers take the images of a batch one by one: to the first border
+        behind which the rest fits, and on while that gains; then to those beside the best."""
+        levels = self.cuts.borders() if best is None or self._far_from_bound(best) else []
+        firsts = [1 + sum(map(len, levels[:i])) for i in range(len(levels))]
+        found: list[Draft] = []
+        for knobs in (Knobs(apart=place, fold_rows=folded) for place in firsts):
+            draft = self._tried(knobs)
+            if draft is not None:
+                found.append(draft)
+                if draft.ticks > min(d.ticks for d in found):
+                    break
+        least = min(found, key=lambda d: d.ticks, default=None)
+        if least is None or (best is not None and best.ticks <= least.ticks):
+            return found
+        for place in (least.knobs.apart - 1, least.knobs.apart + 1):
+            draft = self._tried(replace(least.knobs, apart=place)) if place not in firsts else None
+            if draft is not None:
+                found.append(draft)
+                if draft.ticks < least.ticks:
+                    break
+        return found
+
+    def _tried(self, knobs: Knobs) -> Draft | None:
+        """A draft of images apart, where the rest fits."""
+        cut = self.cuts.cut(knobs) if knobs.apart else None
+        if cut is None or not self.cuts.may_fit(cut):
+            return None
+        try:
+            return self.draft(knobs, thorough=False)
+        except CapacityError:
+            return None
+
+    def _far_from_bound(self, draft: Draft) -> bool:
+        """Whether less time is possible by far, going by the columns that products take."""
+        limits = bound(self.cuts.uncut(), self.hw)
+        least = max(limits.cycles, limits.column_cycles)
+        return draft.ticks * self.hw.base_clock_hz > FAR * least * self.hw.ticks_per_s
 
     def _refined(self, best: Draft) -> Draft:
         """The draft, or one with smaller pieces: of weights where strips leave little room, of

@@ -18,6 +18,8 @@ class Knobs:
     Attributes:
         strips: strips of rows that chains of layers too large for SBUF are cut into; 0 for none,
             1 for a batch in as many parts as each layer needs.
+        apart: place, among those where images may join, up to which a batch is computed image by
+            image (`graph_passes/apart.py`); 0 for none.
         strip_room: percent of SBUF that values may fill before their layers are cut.
         weight_kib: about the size of one transfer of weights; 512 are 4 KiB a partition, so that
             descriptors cost 2.5 % of it.
@@ -30,6 +32,7 @@ class Knobs:
     """
 
     strips: int = 0
+    apart: int = 0
     strip_room: int = 100
     weight_kib: int = 512
     tile_columns: int = 512
@@ -81,6 +84,7 @@ STRIPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "strips": (0, AS_NEEDED, *STRIPS[:7]),
+    "apart": (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
     "strip_room": (100, 75, 50, 35),
     "weight_kib": (512, 1024, 256, 128),
     "tile_columns": (512, 384, 256, 128),

@@ -94,6 +94,8 @@ def _by_image(graph: Graph, node: Node, n: int) -> bool:
         return 0 not in integers(node, "axes")
     if node.op == "slice":
         return integers(node, "steps")[0] == 1
+    if node.op == "gather":
+        return integer(node, "axis") != 0 and graph.is_constant(node.inputs[1])
     if node.op == "pad":
         return pairs(node, "pads")[0] == (0, 0)
     return node.op in ("reduce_window", "reshape")

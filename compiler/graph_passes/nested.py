@@ -61,8 +61,9 @@ def _in_rows(
 ) -> Graph:
     """The region in as few strips of rows as fit, or in the most."""
     behind = len(graph.nodes) - region.last - 1
+    whole = max(profile(graph, bytes_for(graph))[region.first : region.last + 1])
     finer = graph
-    for parts in ROWS:
+    for parts in [p for p in ROWS if p * budget_bytes >= whole] or ROWS[-1:]:
         finer = stripe(graph, region, parts)
         inside = slice(region.first, len(finer.nodes) - behind)
         if max(profile(finer, bytes_for(finer))[inside]) <= budget_bytes:

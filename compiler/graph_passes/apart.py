@@ -1,0 +1,90 @@
+"""The first layers of a batch image by image, as a model of one image has them.
+
+Before                                After, for each of N images
+    a = conv(x)    [8, 32, 112, 112]      a_i = conv(x[i])     [1, 32, 112, 112]
+    b = conv(a)    [8, 24, 56, 56]        b_i = conv(a_i)      [1, 24, 56, 56]
+    c = conv(b)    [8, 96, 14, 14]        c = conv(concat(b_0, b_1, ..))
+
+What only a single image can be is folded then (`fold_rows.py`, `fold_pooled.py`), and little is
+live at once. Late layers, with short rows and many weights, take all images together. Where
+one ends and the other begins is one of few *borders*, which drafts compare.
+
+Needs    static shapes; before the folding.
+Leaves   a graph that evaluates to the same values.
+"""
+
+from __future__ import annotations
+
+import math
+
+from compiler.graph.graph import Graph, Value
+from compiler.graph_passes.by_image import batch_dims, images_of
+from compiler.graph_passes.spans import Bytes, Region
+from compiler.graph_passes.stripe import stripe
+from compiler.lowering.groups import group, is_elementwise, never_whole
+
+NEAR = 4
+"""Nodes from one border to the next, at least: between are those of one layer."""
+
+
+def borders(graph: Graph, bytes_of: Bytes) -> list[tuple[int, ...]]:
+    """Places at which images may join: levels of nodes behind which little is live.
+
+    A level begins where half as many bytes a partition cross as anywhere before. Of each the first
+    node behind which the fewest elements, of the fewest values, are live, with what is elementwise
+    behind it; and, if that is another, the last.
+    """
+    first, end = _span(graph)
+    levels: list[list[tuple[int, int, int]]] = []  # (elements, values, node)
+    least = 0
+    for i, crossing in enumerate(_crossing(graph, end)[first:], first):
+        if crossing is None:
+            continue
+        held, elements = sum(map(bytes_of, crossing)), sum(math.prod(v.shape) for v in crossing)
+        if not levels or 2 * held <= least:
+            levels.append([])
+            least = held
+        levels[-1].append((elements, len(crossing), i))
+    found: list[tuple[int, ...]] = []
+    for level in levels:
+        fewest = min(level)[:2]
+        nodes = [i for *least, i in level if tuple(least) == fewest]
+        while nodes[1:2] == [nodes[0] + 1] and is_elementwise(graph.nodes[nodes[1]]):
+            del nodes[0]
+        if found and nodes[0] - found[-1][0] < NEAR:
+            found.pop()
+        found.append(tuple(sorted({nodes[0], nodes[-1]})))
+    return found
+
+
+def images_apart(graph: Graph, last: int) -> Graph:
+    """The graph with everything up to node `last` computed image by image."""
+    first, _ = _span(graph)
+    region = Region(first, last, batch_dims(graph, first, last))
+    return stripe(graph, region, images_of(graph, first, last))
+
+
+def _span(graph: Graph) -> tuple[int, int]:
+    """The first nodes [first, end) that compute every image of a batch by itself."""
+    count = len(graph.nodes)
+    first = next((i for i in range(count) if images_of(graph, i, i) > 1), count)
+    end = first
+    while end < count and images_of(graph, end, end) > 1:
+        end += 1
+    if first < end and images_of(graph, first, end - 1) == 1:
+        return first, first  # of several batches
+    return first, end
+
+
+def _crossing(graph: Graph, end: int) -> list[list[Value] | None]:
+    """The values that are made up to each of the first nodes and read behind it; None where one of
+    them is never whole."""
+    fused = never_whole(graph, group(graph))
+    used = {v.id: i for i, node in enumerate(graph.nodes) for v in node.inputs}
+    used |= {v.id: len(graph.nodes) for v in graph.outputs}
+    live: list[Value] = []
+    found: list[list[Value] | None] = []
+    for i, node in enumerate(graph.nodes[:end]):
+        live = [v for v in (*live, *node.outputs) if used.get(v.id, -1) > i]
+        found.append(None if any(v.id in fused for v in live) else live)
+    return found
