@@ -215,7 +215,7 @@ def _whole_numbers(graph: Graph) -> set[int]:
 def _becomes_integer(reader: Node, found: set[int]) -> bool:
     if reader.op in ("cast", "bitcast"):
         return is_integer(reader.output.dtype)
-    moves = CORE_OPS[reader.op].family in (*_ELEMENTWISE, Family.MOVE)
+    moves = CORE_OPS[reader.op].family in (*_ELEMENTWISE, Family.MOVE) or reader.op == "gather"
     return moves and reader.output.id in found
 
 

@@ -18,6 +18,7 @@ from compiler.frontends.onnx.operators import (
     resize,
     sampling,
     scans,
+    scattering,
     spectra,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "resize",
     "sampling",
     "scans",
+    "scattering",
     "spectra",
 ]

@@ -1,4 +1,8 @@
-"""Operators whose addresses are data: gathers and scatters, all along one flattened axis."""
+"""Operators that look up: gathers, all along one flattened axis.
+
+The machine looks up by a product with a one-hot matrix, so what is looked up at run time is a
+floating-point table: integers go in halves, each of which FP32 holds.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,10 @@ import numpy as np
 from compiler.errors import ShapeError
 from compiler.frontends.onnx.operators.movement import part
 from compiler.frontends.onnx.registry import OnnxNode, imports
-from compiler.graph.graph import INT64, Value
+from compiler.graph.graph import BOOL, FP32, INT32, INT64, Value, is_float
+
+HALF = 16
+EXACT = 2**24  # whole numbers up to this are exact in FP32
 
 
 @imports("Gather")
@@ -22,7 +29,29 @@ def gather(n: OnnxNode) -> Value:
             "indices stay inside the indexed tensor",
             found=f"indices {known.min()} to {known.max()} of {n[0]}, axis {axis}",
         )
-    return n.emit("gather", n[0], n[1], axis=axis)
+    return looked_up(n, n[0], n[1], axis)
+
+
+def looked_up(n: OnnxNode, table: Value, indices: Value, axis: int) -> Value:
+    """The entries of a table along an axis; integers exactly, whatever they are."""
+    known = n.b.array(table)
+    small = known is not None and np.abs(known.astype(float)).max(initial=0) <= EXACT
+    wide = table.dtype.itemsize == 8 and table.dtype != INT64
+    if is_float(table.dtype) or n.b.array(indices) is not None or small or wide:
+        return n.emit("gather", table, indices, axis=axis)
+    if table.dtype == BOOL or table.dtype.itemsize < 4:
+        found = n.emit("gather", n.cast(table, FP32), indices, axis=axis)
+        return n.cast(found, table.dtype)
+    whole = n.cast(table, INT32) if table.dtype == INT64 else table  # all that the device keeps
+    bits = n.like(HALF, whole)
+    halves = [n.emit("shr", whole, bits), n.emit("and", whole, n.like(2**HALF - 1, whole))]
+    columns = [n.reshape(n.cast(half, FP32), (*table.shape, 1)) for half in halves]
+    both = n.emit("gather", n.emit("concat", *columns, axis=table.rank), indices, axis=axis)
+    shape = both.shape[:-1]
+    high, low = (
+        n.cast(n.reshape(part(n, both, len(shape), i, 1), shape), whole.dtype) for i in range(2)
+    )
+    return n.cast(n.emit("or", n.emit("shl", high, bits), low), table.dtype)
 
 
 def wrapped(n: OnnxNode, indices: Value, extent: int) -> Value:
@@ -30,7 +59,7 @@ def wrapped(n: OnnxNode, indices: Value, extent: int) -> Value:
     return n.emit("gather", n.b.constant(np.arange(extent, dtype=np.int64)), indices, axis=0)
 
 
-def _flat_index(n: OnnxNode, indices: Value, extents: tuple[int, ...]) -> Value:
+def flat_index(n: OnnxNode, indices: Value, extents: tuple[int, ...]) -> Value:
     """indices [..., R] into extents [R] as one row-major index [...]; negative ones wrap."""
     strides = [math.prod(extents[i + 1 :]) for i in range(len(extents))]
     if not extents:
@@ -51,7 +80,7 @@ def gather_nd(n: OnnxNode) -> Value:
     """y[b, i] = x[b, indices[b, i]]: batch dimensions become an offset of the flat index."""
     x, indices, batch = n[0], n[1], n.attr("batch_dims", 0)
     depth = indices.shape[-1]
-    flat = _flat_index(n, indices, x.shape[batch : batch + depth])
+    flat = flat_index(n, indices, x.shape[batch : batch + depth])
     inner = math.prod(x.shape[batch : batch + depth])
     outer = math.prod(x.shape[:batch])
     if batch:
@@ -59,10 +88,10 @@ def gather_nd(n: OnnxNode) -> Value:
         offsets = offsets.reshape(*x.shape[:batch], *(1,) * (flat.rank - batch))
         flat = n.emit("add", flat, n.b.constant(offsets))
     rows = n.reshape(x, (outer * inner, *x.shape[batch + depth :]))
-    return n.emit("gather", rows, flat, axis=0)
+    return looked_up(n, rows, flat, 0)
 
 
-def _element_index(n: OnnxNode, indices: Value, extents: tuple[int, ...], axis: int) -> Value:
+def element_index(n: OnnxNode, indices: Value, extents: tuple[int, ...], axis: int) -> Value:
     """The flat index in a tensor of `extents` of each element that `indices` names along axis."""
     strides = [math.prod(extents[i + 1 :]) for i in range(len(extents))]
     offsets = np.zeros(indices.shape, np.int64)
@@ -78,41 +107,8 @@ def _element_index(n: OnnxNode, indices: Value, extents: tuple[int, ...], axis: 
 @imports("GatherElements")
 def gather_elements(n: OnnxNode) -> Value:
     x, indices = n[0], n[1]
-    flat = _element_index(n, indices, x.shape, n.axis(n.attr("axis", 0), x.rank))
-    return n.emit("gather", n.reshape(x, (x.size,)), flat, axis=0)
-
-
-_REDUCTIONS = {"none": "none", "add": "sum", "mul": "prod", "max": "max", "min": "min"}
-
-
-@imports("ScatterElements", "Scatter")
-def scatter_elements(n: OnnxNode) -> Value:
-    x, indices, updates = n[0], n[1], n[2]
-    flat = _element_index(n, indices, x.shape, n.axis(n.attr("axis", 0), x.rank))
-    y = n.emit(
-        "scatter",
-        n.reshape(x, (x.size,)),
-        n.reshape(flat, (flat.size,)),
-        n.reshape(updates, (updates.size,)),
-        kind=_REDUCTIONS[n.attr("reduction", "none")],
-    )
-    return n.reshape(y, x.shape)
-
-
-@imports("ScatterND")
-def scatter_nd(n: OnnxNode) -> Value:
-    x, indices, updates = n[0], n[1], n[2]
-    depth = indices.shape[-1]
-    flat = _flat_index(n, indices, x.shape[:depth])
-    rest = x.shape[depth:]
-    y = n.emit(
-        "scatter",
-        n.reshape(x, (math.prod(x.shape[:depth]), *rest)),
-        n.reshape(flat, (flat.size,)),
-        n.reshape(updates, (flat.size, *rest)),
-        kind=_REDUCTIONS[n.attr("reduction", "none")],
-    )
-    return n.reshape(y, x.shape)
+    flat = element_index(n, indices, x.shape, n.axis(n.attr("axis", 0), x.rank))
+    return looked_up(n, n.reshape(x, (x.size,)), flat, 0)
 
 
 @imports("Compress")
