@@ -2,7 +2,7 @@
 
 In    a simplified graph
 Out   what `compiler.lowering.lower` takes, for each setting that `drafts.py` tries
-Read  `graph_passes/stripe.py` and `nested.py` for the cuts themselves
+Read  `graph_passes/stripe.py`, `nested.py` and `spill.py` for the cuts themselves
 
 Settings share most of it, so each step is made once: what is folded, what is cut in how many
 strips, and the rounded weights.
@@ -30,8 +30,9 @@ from compiler.graph_passes.place_channels import place_channels
 from compiler.graph_passes.shift_clips import shift_clips
 from compiler.graph_passes.sink_casts import sink_casts
 from compiler.graph_passes.spans import Bytes, profile
+from compiler.graph_passes.spill import Fits, spill
 from compiler.graph_passes.stripe import stripe_everywhere
-from compiler.knobs import AS_NEEDED, Knobs
+from compiler.knobs import AS_NEEDED, SPILLED, Knobs
 from compiler.lowering.layout import bytes_a_partition
 from compiler.options import Options
 from isa.hardware import Hardware
@@ -46,8 +47,12 @@ _Key = tuple[bool, int, int, int]
 class Cuts:
     """The cuts of one graph."""
 
-    def __init__(self, graph: Graph, hw: Hardware, options: Options, clock: Clock) -> None:
+    def __init__(
+        self, graph: Graph, hw: Hardware, options: Options, clock: Clock, fits: Fits
+    ) -> None:
+        """`fits` says whether a graph whose types are chosen can be lowered and has room."""
         self.graph, self.hw, self.options, self.clock = graph, hw, options, clock
+        self._fits = fits
         self._shifted = graph if "fuse-loops" in options.without else bias_last(shift_clips(graph))
         self._rounded: Rounded = {}
         self._borders: list[tuple[int, ...]] | None = None
@@ -78,11 +83,23 @@ class Cuts:
         if knobs.strips == 0:
             return self._base(knobs.fold_rows, knobs.apart)
         key = _key(knobs)
+        if key not in self._cut and knobs.strips == SPILLED:
+            self._cut[key] = self._spilled(knobs.strip_room)
         if key not in self._cut:
             graph = self._base(knobs.fold_rows, knobs.apart)
             self.clock.step("stripe")
             self._cut[key] = _in_strips(graph, self.hw, self.options, knobs)
         return self._cut[key]
+
+    def _spilled(self, room: int) -> Graph:
+        """Every value in DRAM that is read far from where it is made. Raises UnfitError."""
+        self.clock.step("spill")
+        graph = gather_parts(self._shifted, self.hw)
+
+        def fits(tile: Graph) -> bool:
+            return self._fits(with_types(tile, self.options, self._rounded))
+
+        return spill(graph, self.hw, _item_bytes(self.options), fits, room)
 
     def may_fit(self, cut: Graph) -> bool:
         """Whether the values of a cut graph fit in SBUF at every moment."""

@@ -12,6 +12,7 @@ is one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from compiler.bound import bound
@@ -19,13 +20,15 @@ from compiler.clock import Clock
 from compiler.cuts import Cuts
 from compiler.errors import CapacityError
 from compiler.graph.graph import Graph
-from compiler.knobs import AS_NEEDED, STRIPS, Knobs
+from compiler.graph_passes.spill import UnfitError
+from compiler.knobs import AS_NEEDED, SPILLED, STRIPS, Knobs
 from compiler.lowering.hand_over import HandOver
 from compiler.lowering.image import find_images
 from compiler.lowering.lower import Lowered, lower
+from compiler.lowering.refusals import RefusedError, refused_nodes
 from compiler.multicore.pin import Pinned, plan_pinned
 from compiler.options import Options
-from compiler.schedule import Plan, ScheduleOptions, plan
+from compiler.schedule import Plan, ScheduleOptions, fits, plan
 from compiler.schedule.policies import IN_ORDER
 from isa.hardware import Hardware
 from isa.kernel.dependencies import Dependencies, dependencies
@@ -36,6 +39,9 @@ ROOMS = (100, 50, 35)
 
 ROOMS_AS_NEEDED = (75, 65, 50)
 """The same for a batch that is cut as each layer needs, where what passes by takes the rest."""
+
+ROOMS_SPILLED = (45, 25)
+"""The same for a tile that goes from DRAM to DRAM, as estimated: the next is loaded beside it."""
 
 SHORT = 8_000
 """Instructions of the longest program that is also tried with half as many columns a tile."""
@@ -80,7 +86,8 @@ class Drafts:
 
     def __init__(self, graph: Graph, hw: Hardware, options: Options, clock: Clock) -> None:
         self.hw, self.options, self.clock = hw, options, clock
-        self.cuts = Cuts(graph, hw, options, clock)
+        self.cuts = Cuts(graph, hw, options, clock, self._fits)
+        self._odd: RefusedError | None = None  # of the last tile that no engine could read
 
     def draft(self, knobs: Knobs, *, thorough: bool = True, exhaustive: bool = False) -> Draft:
         """Lower and plan, as `draft_of`. Raises CapacityError."""
@@ -130,9 +137,43 @@ class Drafts:
         try:
             return self._best(folded=True)
         except CapacityError:
-            if not self.cuts.folds():
+            if self.cuts.folds():
+                with suppress(CapacityError):
+                    return self._best(folded=False)
+            if "stripe" in self.options.without:
                 raise
-            return self._best(folded=False)
+            return self._spilled()
+
+    def _spilled(self) -> Draft:
+        """Everything from DRAM to DRAM. Raises RefusedError for a node without room even so."""
+        for room in ROOMS_SPILLED:
+            try:
+                return self.draft(Knobs(strips=SPILLED, strip_room=room))
+            except UnfitError as error:
+                raise self._unfit(error) from error
+            except CapacityError as error:
+                refused = error
+        raise refused
+
+    def _fits(self, graph: Graph) -> bool:
+        """Whether a graph can be lowered and has room in the order in which it stands."""
+        try:
+            program = lowered_of(graph, self.hw, self.options, Knobs(strips=SPILLED)).program
+        except RefusedError as error:
+            self._odd = error
+            return False
+        return fits(program, dependencies(program), self.hw)
+
+    def _unfit(self, error: UnfitError) -> RefusedError:
+        """The refusal of a node that has no room, or no layout, however it is cut."""
+        node, graph = error.node, self.cuts.graph.name
+        if self._odd is not None:
+            return refused_nodes([(node, reason) for _, reason in self._odd.nodes], graph)
+        reason = (
+            f"it wants at least {error.partition_bytes} bytes a partition of SBUF however it is "
+            f"cut, and there are {self.hw.sbuf_partition_bytes}"
+        )
+        return refused_nodes([(node, reason)], graph)
 
     def _best(self, folded: bool) -> Draft:
         best: Draft | None = None
@@ -280,6 +321,22 @@ def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
         yield cut
 
 
+def lowered_of(
+    graph: Graph, hw: Hardware, options: Options, knobs: Knobs, over: HandOver | None = None
+) -> Lowered:
+    """Lower a graph whose types are chosen, as far as the options let it."""
+    off = options.without
+    return lower(
+        graph,
+        hw,
+        fuse="fuse-loops" not in off,
+        tensorize="tensorize" not in off,
+        resident="plan-memory" not in off,
+        over=over,
+        knobs=knobs,
+    )
+
+
 def draft_of(
     graph: Graph,
     hw: Hardware,
@@ -300,17 +357,8 @@ def draft_of(
         CapacityError: it does not fit.
     """
     knobs = knobs or Knobs()
-    off = options.without
     clock.step("tensorize")
-    lowered = lower(
-        graph,
-        hw,
-        fuse="fuse-loops" not in off,
-        tensorize="tensorize" not in off,
-        resident="plan-memory" not in off,
-        over=over,
-        knobs=knobs,
-    )
+    lowered = lowered_of(graph, hw, options, knobs, over)
     clock.step("schedule")
     wanted = schedule_options(options, thorough=thorough, exhaustive=exhaustive)
     if options.pin_weights:

@@ -17,7 +17,7 @@ class Knobs:
 
     Attributes:
         strips: strips of rows that chains of layers too large for SBUF are cut into; 0 for none,
-            1 for a batch in as many parts as each layer needs.
+            1 for a batch in as many parts as each layer needs, -1 for boxes from DRAM to DRAM.
         apart: place, among those where images may join, up to which a batch is computed image by
             image (`graph_passes/apart.py`); 0 for none.
         strip_room: percent of SBUF that values may fill before their layers are cut.
@@ -78,6 +78,9 @@ class Knobs:
 
 AS_NEEDED = 1
 """Strips: a batch in as many parts as each of its layers needs (`graph_passes/nested.py`)."""
+
+SPILLED = -1
+"""Strips: every value in DRAM, and all work from there to there (`graph_passes/spill.py`)."""
 
 STRIPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """How finely a chain of layers is cut."""

@@ -29,6 +29,7 @@ _BITS_KEPT = frozenset(
         "cast",
         "concat",
         "bitcast",
+        "assemble",
     )
 )  # bits move as they are: no widening
 

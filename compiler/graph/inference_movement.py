@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from compiler.graph.graph import INT64, Shape, TensorType
 from compiler.graph.inference import (
     Attrs,
@@ -94,6 +96,26 @@ def concat(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
     )
     total = sum(t.shape[axis] for t in types)
     return (TensorType((*first[:axis], total, *first[axis + 1 :]), promote(types)),)
+
+
+def assemble(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:
+    grid = attrs["grid"]
+    places = list(itertools.product(*map(range, grid)))
+    rank_fits = all(len(t.shape) == len(grid) for t in types) and len(places) == len(types)
+    shape = []
+    for d in range(len(grid) if rank_fits else 0):
+        extents: dict[int, list[int]] = {at: [] for at in range(grid[d])}
+        for place, kind in zip(places, types, strict=True):
+            extents[place[d]].append(kind.shape[d])
+        rank_fits = rank_fits and all(len(set(e)) == 1 for e in extents.values())
+        shape.append(sum(e[0] for e in extents.values()))
+    need(
+        rank_fits,
+        "SYS-F118",
+        "boxes that are assembled stand in a grid",
+        lambda: f"grid {grid}, {listing(types)}",
+    )
+    return (TensorType(tuple(shape), promote(types)),)
 
 
 def pad(types: Types, attrs: Attrs) -> tuple[TensorType, ...]:

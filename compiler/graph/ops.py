@@ -250,6 +250,15 @@ _OTHER = (
     ),
     CoreOp("concat", Family.MOVE, ("x*",), "joined along axis", moves.concat, (("axis", None),)),
     CoreOp(
+        "assemble",
+        Family.MOVE,
+        ("x*",),
+        "the boxes of y in row-major order, `grid` of them along each dimension; y lies in DRAM, "
+        "where each box goes when it is made, and is read in slices",
+        moves.assemble,
+        (("grid", None),),
+    ),
+    CoreOp(
         "pad",
         Family.MOVE,
         ("x",),

@@ -35,6 +35,7 @@ AutoCastMode: TypeAlias = Literal["all", "matmult", "none"]
 _ELEMENTWISE = (Family.UNARY, Family.BINARY, Family.COMPARE, Family.SELECT, Family.CONVERT)
 _LARGEST = {BF16: (2 - 2**-7) * 2.0**127, FP16: (2 - 2**-10) * 2.0**15}
 _VIEWS = ("reshape", "transpose", "broadcast_to", "slice", "copy")
+_JOINS = ("concat", "assemble")
 
 
 Rounded: TypeAlias = dict[int, tuple[Array, Array]]
@@ -183,7 +184,7 @@ class _AutoCast(Rebuilder):
             return 2 * node.output.size <= node.inputs[0].size
         if _is_precise(node):
             return True
-        if family not in _ELEMENTWISE and node.op not in _VIEWS and node.op != "concat":
+        if family not in _ELEMENTWISE and node.op not in _VIEWS and node.op not in _JOINS:
             return False
         floats = [v for v in node.inputs if v.dtype == FP32]
         if node.op == "broadcast_to" and node.output.size > node.inputs[0].size:

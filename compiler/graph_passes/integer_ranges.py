@@ -77,7 +77,7 @@ def _of_whole_floats(
         found = _of_product(node, graph, known)
     elif node.op == "cast":
         found = known.get(node.inputs[0].id)
-    elif node.op in (*_MOVES, "concat", "pad") and node.op != "gather":
+    elif node.op in (*_MOVES, "concat", "assemble", "pad") and node.op != "gather":
         found = range_of(node, known)
     if found is None or is_integer(out.dtype):
         return found
@@ -225,7 +225,7 @@ def _operands(node: Node, ranges: Mapping[int, Range]) -> list[Range] | None:
 def _of_elements(node: Node, known: list[Range]) -> Range | None:
     """What becomes of elements that are moved, joined or summed."""
     op, kind = node.op, node.attrs.get("kind")
-    if op in ("select", "concat"):
+    if op in ("select", "concat", "assemble"):
         return _union(known)
     if op == "pad":
         value = node.attrs["value"]

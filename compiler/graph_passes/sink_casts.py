@@ -13,7 +13,7 @@ from __future__ import annotations
 from compiler.graph.graph import DType, Graph, Node, Value
 from compiler.graph_passes.rebuild import Rebuilder
 
-MOVES = ("concat", "reshape", "transpose")
+MOVES = ("concat", "assemble", "reshape", "transpose")
 
 
 def sink_casts(graph: Graph) -> Graph:

@@ -162,7 +162,8 @@ def _cut_in_dram(lo: Lowering, value: Value, readers: list[Node]) -> bool:
     spec = best(lo.wanted, value)
     across = math.prod(value.shape) // min(spec.block, value.shape[spec.dim])
     whole = across * device_dtype(value.dtype).size_bytes
-    return len(readers) > 1 or 2 * whole > lo.hw.sbuf_partition_bytes
+    anew = any(r.attrs["reading"] for r in readers)
+    return anew or len(readers) > 1 or 2 * whole > lo.hw.sbuf_partition_bytes
 
 
 def _load(lo: Lowering, value: Value, home: View, readers: list[Node]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compiler.graph.attrs import integers
-from compiler.graph.graph import Graph, Node, Value
+from compiler.graph.graph import Node, Value
 from compiler.lowering.context import PARTITIONS, Lowering, Spec
 from compiler.lowering.groups import Group
 from compiler.lowering.layout import Wishes, best
@@ -14,7 +14,7 @@ from compiler.tiles.view import View
 def product_spec(lo: Lowering, node: Node, results: list[Value], wanted: Wishes) -> Spec:
     """Rows or columns of a product on partitions, channels of a convolution."""
     rank = len(node.output.shape)
-    if node.op == "conv" and _only_reduced(lo.graph, results):
+    if node.op == "conv" and _only_reduced(lo, results):
         return _even_blocks(node.output.shape[1])
     if node.op in ("conv", "conv_transpose"):
         return Spec.of(node.output.shape, 1)
@@ -23,13 +23,13 @@ def product_spec(lo: Lowering, node: Node, results: list[Value], wanted: Wishes)
     return best(wanted, results[0], {rank - 2, rank - 1})
 
 
-def _only_reduced(graph: Graph, results: list[Value]) -> bool:
+def _only_reduced(lo: Lowering, results: list[Value]) -> bool:
     """Whether nothing reads the results but reductions over other dimensions than channels."""
-    readers, kept = graph.consumers(), {v.id for v in graph.outputs}
+    kept = {v.id for v in lo.graph.outputs}
     return all(
         v.id not in kept and all(r.op == "reduce" and 1 not in integers(r, "axes") for r in there)
         for v in results
-        for there in (readers.get(v.id, []),)
+        for there in (lo.readers.get(v.id, []),)
     )
 
 

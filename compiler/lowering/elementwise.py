@@ -50,7 +50,8 @@ class Plan:
         The only result goes `elsewhere`, a view of the box's shape, instead of where it is planned.
         `beside` is the second tile of a plan `with_sum`.
         """
-        if leading is None and any(v.buffer.memory is DRAM for v in self.tiles):
+        streamed = any(v.buffer.memory is DRAM for v in self.tiles) or self.stored
+        if leading is None and streamed:
             for part in _portions(box, self.dim):
                 self._emit(lo, part, [], limit, elsewhere)
         else:

@@ -168,7 +168,7 @@ def _ordered(groups: list[Group]) -> list[Group]:
     for g, gr in enumerate(groups):
         before = {owner[v.id] for n in gr.nodes for v in n.inputs if v.id in owner} - {g}
         waits.append(before)
-        moves = gr.anchor.op in MOVES and before and max(before) < g
+        moves = gr.anchor.op in MOVES and before and max(before) < g and not _loads(gr.anchor)
         place.append((max(place[b][0] for b in before) if moves else g, g))
         for b in before:
             readers.setdefault(b, []).append(g)
@@ -183,6 +183,11 @@ def _ordered(groups: list[Group]) -> list[Group]:
             if not waits[r]:
                 heapq.heappush(ready, place[r])
     return order
+
+
+def _loads(node: Node) -> bool:
+    """Whether a slice is read from DRAM for whoever is next (`graph_passes/spill.py`)."""
+    return node.op == "slice" and bool(node.attrs["reading"])
 
 
 def _parted(groups: list[Group], order: list[Group], readers: dict[int, list[Node]]) -> list[Group]:

@@ -41,7 +41,7 @@ def home_for_reader(lo: Lowering, value: Value) -> View | None:
 
 def _moves_behind(lo: Lowering, value: Value) -> list[Node]:
     """Transposes and reshapes, each the only reader of the one before."""
-    readers = lo.graph.consumers()
+    readers = lo.readers
     kept = {v.id for v in lo.graph.outputs}
     chain: list[Node] = []
     while value.id not in kept and len(readers.get(value.id, [])) == 1:

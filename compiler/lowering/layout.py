@@ -70,22 +70,30 @@ def bytes_a_partition(
         from_dram: convolutions may read images from DRAM.
     """
     images = find_images(graph, hw) if from_dram else {}
-    wanted = wishes(graph)
-    dims: dict[int, int] = {}
-    for value in graph.inputs:
-        dims[value.id] = best(wanted, value).dim if value.shape else 0
-    parted = read_in_parts(graph)
+    dims, parted = partition_dims(graph), read_in_parts(graph)
     out = {v.id: 0 if v.id in parted else _spread(v, dims[v.id], item) for v in graph.inputs}
     for node in graph.nodes:
         for value in node.outputs:
             if value.id in parted:
                 out[value.id] = 0
-                continue
-            source = next((v for v in node.inputs if v.id in dims and v.shape == value.shape), None)
-            if node.op in VIEWS and node.inputs[0].id in out and node.inputs[0].id not in parted:
+            elif node.op in VIEWS and node.inputs[0].id in out and node.inputs[0].id not in parted:
                 out[value.id] = out[node.inputs[0].id]
-                dims[value.id] = best(wanted, value).dim if value.shape else 0
-                continue
+            else:
+                out[value.id] = _spread(value, dims[value.id], item)
+    for image in images.values():
+        out[image.value.id] = 0  # it stays in DRAM
+    values = {v.id: v for v in graph.values()}
+    return out | {i: image_bytes(image, values[i], item) for i, image in images.items()}
+
+
+def partition_dims(graph: Graph) -> dict[int, int]:
+    """Value id -> the dimension that will lie on partitions, as far as it can be told beforehand;
+    constants are not in it."""
+    wanted = wishes(graph)
+    dims = {v.id: best(wanted, v).dim if v.shape else 0 for v in graph.inputs}
+    for node in graph.nodes:
+        for value in node.outputs:
+            source = next((v for v in node.inputs if v.id in dims and v.shape == value.shape), None)
             across = banded_dim(node) if node.op == "reduce_window" else None
             if across is not None:
                 dims[value.id] = across
@@ -95,11 +103,7 @@ def bytes_a_partition(
                 dims[value.id] = dims[source.id]
             else:
                 dims[value.id] = best(wanted, value).dim if value.shape else 0
-            out[value.id] = _spread(value, dims[value.id], item)
-    for image in images.values():
-        out[image.value.id] = 0  # it stays in DRAM
-    values = {v.id: v for v in graph.values()}
-    return out | {i: image_bytes(image, values[i], item) for i, image in images.items()}
+    return dims
 
 
 def read_in_parts(graph: Graph) -> set[int]:

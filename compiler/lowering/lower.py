@@ -13,6 +13,7 @@ from compiler.graph.attrs import pairs
 from compiler.graph.graph import BF16, FP16, Graph, Node
 from compiler.graph_passes.last_bits import last_bits
 from compiler.knobs import Knobs
+from compiler.lowering.assemble import lower_assemble, place_boxes, store_boxes
 from compiler.lowering.attention import lower_attention
 from compiler.lowering.border import (
     keep_outside,
@@ -47,7 +48,7 @@ from compiler.lowering.movement import (
 from compiler.lowering.products import lower_product
 from compiler.lowering.promises import Promises
 from compiler.lowering.reduce import lower_reduce
-from compiler.lowering.refusals import RefusedError, refusals
+from compiler.lowering.refusals import refusals, refused_nodes
 from compiler.lowering.scan import lower_cumsum
 from compiler.lowering.scatter import lower_scatter
 from compiler.lowering.sort import lower_arg, lower_topk
@@ -72,6 +73,7 @@ VIEWS: dict[str, Callable[[Lowering, Node], None]] = {
     "topk": lower_topk,
     "cumsum": lower_cumsum,
     "scatter": lower_scatter,
+    "assemble": lower_assemble,
 }
 PLACED: dict[str, Callable[[Lowering, Node, Spec], None]] = {
     "reshape": lower_reshape,
@@ -103,19 +105,6 @@ def unmapped(graph: Graph, hw: Hardware) -> list[tuple[Node, str]]:
     return refusals(graph, hw, frozenset((*VIEWS, *PLACED, *PRODUCTS)))
 
 
-def _refused(graph: Graph, bad: list[tuple[Node, str]]) -> RefusedError:
-    lines = [f"{', '.join(map(str, n.sources)) or n.op}: {reason}" for n, reason in bad]
-    error = RefusedError(
-        "SYS-C101",
-        f"{len(bad)} operation(s) of the model have no mapping to the device",
-        found="\n         ".join(lines),
-        at=graph.name,
-        hint="remove these operations, or run them outside the compiled part",
-    )
-    error.nodes = bad
-    return error
-
-
 def lower(
     graph: Graph,
     hw: Hardware,
@@ -138,7 +127,7 @@ def lower(
     """
     bad = unmapped(graph, hw)
     if bad:
-        raise _refused(graph, bad)
+        raise refused_nodes(bad, graph.name)
     lo = Lowering(graph, hw, Kernel(hw), tensorize=tensorize, knobs=knobs or Knobs())
     over = over or HandOver()
     wanted = wishes(graph, over.wanted)
@@ -152,12 +141,13 @@ def lower(
         lo.images = {v: image for v, image in found if image.value.id not in taken}
         lo.brief = brief_values(graph, hw)
     loaded = {id(n) for image in lo.images.values() for n in image.skipped}
-    readers = graph.consumers()
+    readers = lo.readers
     moved = moved_inputs(graph, readers, over, wanted)
     loaded |= {id(n) for chain in moved.values() for n in chain}
     outputs = {v.name: output_home(lo, v) for v in graph.outputs}
     lo.parts = parts = parts_of(graph) if resident else {}
     keep_outside(lo, outputs, readers)
+    place_boxes(lo, outputs)
     given = [v.id for v in graph.inputs if v.name in over.received]
     lo.parts = {i: parts[i] for i in given if i in parts}  # pieces are loaded where they are joined
     inputs = {v.name: load_input(lo, v, readers, over, moved.get(v.id, [])) for v in graph.inputs}
@@ -181,10 +171,11 @@ def lower(
             _lower_group(lo, members, wanted)
         except Mismatch as error:
             reason = f"its operands lie as no engine can read them ({error})"
-            raise _refused(graph, [(members.anchor, reason)]) from error
+            raise refused_nodes([(members.anchor, reason)], graph.name) from error
         lo.spent[id(members.anchor)] = lo.load.since(before)
         lo.note_infinite(v for n in members.nodes for v in n.outputs)
         store_finished(lo, members)
+        store_boxes(lo, members)
         if away is not None:
             away.store(members.nodes)
     handed: dict[str, Handed] = {}
@@ -271,4 +262,4 @@ def _read_as_tensor(graph: Graph, node: Node, i: int) -> bool:
         return i == 0 and node.inputs[1].id in graph.constants
     if node.op in PRODUCTS:
         return i == 0
-    return node.op != "concat" and not is_elementwise(node)
+    return node.op not in ("concat", "assemble") and not is_elementwise(node)

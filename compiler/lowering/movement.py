@@ -41,7 +41,7 @@ def _cut_on_partitions(lo: Lowering, view: View, out: Value) -> bool:
     Such a tensor has runs of one element wherever it goes; channels along the free dimension are
     whole rows.
     """
-    readers, last = lo.graph.consumers().get(out.id, []), len(out.shape) - 1
+    readers, last = lo.readers.get(out.id, []), len(out.shape) - 1
     if view.replicated or view.part_dims() != [last] or out.shape[last] > FEW_CHANNELS:
         return False
     return (
@@ -111,7 +111,7 @@ def _load_part(lo: Lowering, node: Node) -> None:
     assert view is not None, "what is cut in DRAM was asked before"
     out = node.output
     kept = out in lo.graph.outputs
-    if not kept and reads_in_pieces(lo.graph.consumers().get(out.id, []), out):
+    if not kept and reads_in_pieces(lo.readers.get(out.id, []), out):
         lo.streamed[out.id] = view
     else:
         lo.dma(lo.produce(out, best(lo.wanted, out)), view)

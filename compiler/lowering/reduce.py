@@ -249,7 +249,7 @@ def _across(
 
 def _read_where_it_is(lo: Lowering, value: Value) -> bool:
     """Whether only functions of one operand read a single value: it may stay in PSUM for them."""
-    readers = lo.graph.consumers().get(value.id, [])
+    readers = lo.readers.get(value.id, [])
     kept = any(v.id == value.id for v in lo.graph.outputs)
     fits = device_dtype(value.dtype) is DType.FP32 and math.prod(value.shape) == 1
     return fits and not kept and all(r.op in FUNCTIONS for r in readers)

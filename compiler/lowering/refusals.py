@@ -30,7 +30,21 @@ class RefusedError(UnsupportedError):
     nodes: Sequence[tuple[Node, str]] = ()
 
 
-EXACT_IN_FP32 = ("cast", "copy", *MOVES, "concat", "pad", "gather")
+def refused_nodes(bad: Sequence[tuple[Node, str]], graph: str) -> RefusedError:
+    """The error that names nodes of a graph and why they are refused."""
+    lines = [f"{', '.join(map(str, n.sources)) or n.op}: {reason}" for n, reason in bad]
+    error = RefusedError(
+        "SYS-C101",
+        f"{len(bad)} operation(s) of the model have no mapping to the device",
+        found="\n         ".join(lines),
+        at=graph,
+        hint="remove these operations, or run them outside the compiled part",
+    )
+    error.nodes = bad
+    return error
+
+
+EXACT_IN_FP32 = ("cast", "copy", *MOVES, "concat", "assemble", "pad", "gather")
 """What may have FP64 values: it only moves them, or converts at the model's border."""
 
 
@@ -87,7 +101,9 @@ def _type_refusal(node: Node, hw: Hardware) -> str:
 
 
 _EXACT = 2**24  # integers up to this are exact in FP32, in which engines compute
-_UNTOUCHED = ("cast", "copy", "concat", "pad", "gather", "scatter", "select", "bitcast", *MOVES)
+_UNTOUCHED = (
+    "cast", "copy", "concat", "assemble", "pad", "gather", "scatter", "select", "bitcast", *MOVES,
+)  # fmt: skip
 """Ops that hand integers on as they are."""
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from compiler.graph.graph import Array, Graph, Value
+from compiler.graph.graph import Array, Graph, Node, Value
 from compiler.knobs import Knobs
 from compiler.lowering.emission import Load
 from compiler.lowering.halos import Fill, fill_halo
@@ -49,6 +50,7 @@ class State(ABC):
     parts: dict[int, tuple[Value, int, int]] = field(default_factory=dict)
     joined: set[int] = field(default_factory=set)  # parts made in place
     outside: dict[int, View] = field(default_factory=dict)  # values still in DRAM, by id
+    boxes: dict[int, list[View]] = field(default_factory=dict)  # their places, see `assemble.py`
     exact: set[int] = field(default_factory=set)  # `last_bits` of the graph
     brief: set[int] = field(default_factory=set)  # see `brief.py`
     infinite: set[int] = field(default_factory=set)  # values that may be, by id
@@ -66,6 +68,11 @@ class State(ABC):
     spread: dict[Hashable, list[Buffer]] = field(default_factory=dict)  # see `grouped.py`
     bordered: set[tuple[int, int, int]] = field(default_factory=set)  # see `folded.py`
     _wide: dict[tuple[DType, int, int], Buffer] = field(default_factory=dict)
+
+    @cached_property
+    def readers(self) -> dict[int, list[Node]]:
+        """Value id -> the nodes that read it."""
+        return self.graph.consumers()
 
     def allocate(
         self,

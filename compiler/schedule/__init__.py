@@ -15,6 +15,6 @@ capacity.py        what to say when it does not fit
 check_plan.py      what a correct plan is, written plainly; shares no code with the others
 """
 
-from compiler.schedule.plan import Plan, ScheduleOptions, plan
+from compiler.schedule.plan import Plan, ScheduleOptions, fits, plan
 
-__all__ = ["Plan", "ScheduleOptions", "plan"]
+__all__ = ["Plan", "ScheduleOptions", "fits", "plan"]

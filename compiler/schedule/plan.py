@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.errors import CapacityError
 from compiler.schedule.allocate import Problem, peak
 from compiler.schedule.capacity import no_packing, require_canonical_fits
 from compiler.schedule.costs import costs_of
@@ -158,6 +159,18 @@ def plan(
         replace(one, times=replay(*begin(one.policy), one.state, one.address)) for one in found
     ]
     return _plan(program, units, tables, min(timed, key=lambda one: one.ticks), hw)
+
+
+def fits(program: VirtualProgram, deps: Dependencies, hw: Hardware) -> bool:
+    """Whether what is live at once has room where the program runs in the order it stands in."""
+    costs = costs_of(program, hw)
+    units = units_of(program, deps, costs)
+    tables = tables_of(program, units, costs)
+    try:
+        require_canonical_fits(program, units, tables, base_demand(tables), hw)
+    except CapacityError:
+        return False
+    return True
 
 
 def _limits(options: ScheduleOptions, policy: Policy, hw: Hardware) -> Ints:

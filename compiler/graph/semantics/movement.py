@@ -82,6 +82,17 @@ def concat(*operands: Array, attrs: Attrs) -> Array:
     return np.concatenate(operands, axis=attrs["axis"])
 
 
+@meaning("assemble")
+def assemble(*boxes: Array, attrs: Attrs) -> Array:
+    """Joined along the last dimension of the grid, then along the one before it, and so on."""
+    parts = list(boxes)
+    for d in reversed(range(len(attrs["grid"]))):
+        many = attrs["grid"][d]
+        rows = [parts[i : i + many] for i in range(0, len(parts), many)]
+        parts = [np.concatenate(row, axis=d) for row in rows]
+    return parts[0]
+
+
 @meaning("pad")
 def pad(x: Array, attrs: Attrs) -> Array:
     if attrs["mode"] == "constant":
