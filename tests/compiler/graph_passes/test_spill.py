@@ -86,7 +86,7 @@ def _movements(b: GraphBuilder) -> Value:
 
 
 def _deep(b: GraphBuilder) -> Value:
-    return b.emit("matmul", b.input("a", (64, 16384), FP32), b.input("b", (16384, 32), FP32))
+    return b.emit("matmul", b.input("a", (128, 4096), FP32), b.input("b", (4096, 128), FP32))
 
 
 def _anywhere(b: GraphBuilder) -> Value:
