@@ -105,19 +105,25 @@ def comparison(d: Draft, op: str) -> None:
 @draws("Div")
 def division(d: Draft, op: str) -> None:
     a = d.pick(NUMBERS)
-    d.add(op, [a, d.partner(a, (1, 5))])
+    whole = a.array.dtype.kind in "iu" and a.array.dtype.itemsize == 4
+    d.add(op, [a, d.partner(a, (1, d.one_of((5, 2**31 - 1)) if whole else 5))])
 
 
 @draws("Mod")
 def remainder(d: Draft, op: str) -> None:
     a = d.pick(NUMBERS)
     floating = a.dtype == d.real
-    d.add(op, [a, d.partner(a, (1, 5))], fmod=1 if floating else d.integer(0, 1))
+    whole = a.array.dtype.kind in "iu" and a.array.dtype.itemsize == 4
+    b = d.partner(a, (1, d.one_of((5, 2**31 - 1)) if whole else 5))
+    d.add(op, [a, b], fmod=1 if floating else d.integer(0, 1))
 
 
 @draws("Pow")
 def power(d: Draft, op: str) -> None:
-    if d.chance(0.5):
+    if d.chance(0.15):
+        bases, exponents = d.fresh("int32", d.shape(), -4, 4), (0, 14)
+        d.add(op, [bases, d.fresh("int32", bases.shape, *exponents)], exact=True)
+    elif d.chance(0.5):
         a = d.pick(("float32", "float32", "int32"))
         exponent = d.one_of((0, 1, 2, 3)) if a.dtype != d.real else d.one_of((2, 3, 4, 1, 0))
         if a.dtype != d.real and float(np.abs(a.array.astype(float)).max()) ** exponent > 2**31:

@@ -170,10 +170,3 @@ def scatter(d: Draft, op: str) -> None:
 def determinant(d: Draft, op: str) -> None:
     n = d.integer(1, 4)
     d.add(op, [d.fresh("float32", (*d.shape(0, 1), n, n))])
-
-
-@draws("GridSample")
-def grid_sample(d: Draft, op: str) -> None:
-    x = d.fresh("float32", (d.integer(1, 2), d.integer(1, 3), d.integer(2, 6), d.integer(2, 6)))
-    grid = d.fresh("float32", (x.shape[0], d.integer(1, 5), d.integer(1, 5), 2), -1.2, 1.2)
-    d.add(op, [x, grid], padding_mode=d.one_of(("zeros", "border")), align_corners=d.integer(0, 1))

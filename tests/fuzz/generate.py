@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.fuzz import control, elementwise, further, layers, moving
+from tests.fuzz import control, elementwise, further, layers, moving, places
 from tests.fuzz.draft import Draft
 from tests.fuzz.judge import Model
 from tests.fuzz.oracle import Unsuitable
@@ -15,7 +15,16 @@ SHARES = {"plain": 0.66, "half": 0.12, "special": 0.08, "wide": 0.08, "empty": 0
 ATTEMPTS = 200
 OF_NO_ELEMENTS = (ValueError, IndexError, ZeroDivisionError)
 """What samplers meet that choose among no elements."""
-__all__ = ["SAMPLERS", "control", "elementwise", "further", "generate", "layers", "moving"]
+__all__ = [
+    "SAMPLERS",
+    "control",
+    "elementwise",
+    "further",
+    "generate",
+    "layers",
+    "moving",
+    "places",
+]
 
 UNSPECIAL = frozenset(
     (
@@ -30,6 +39,7 @@ UNSPECIAL = frozenset(
         "NegativeLogLikelihoodLoss", "CausalConvWithState", "LinearAttention", "SwiGLU",
         "QLinearAdd", "QLinearConv", "QLinearMatMul", "QLinearGlobalAveragePool",
         "DequantizeLinear", "RotaryEmbedding",
+        "DeformConv", "DFT", "STFT", "CumProd", "TensorScatter",
         "Gather", "OneHot", "Mod", "Pow", "Cast", "CastLike", "Round", "PRelu",
     )
 )  # fmt: skip
@@ -45,7 +55,7 @@ UNSIZED = frozenset(
         "LayerNormalization", "RMSNormalization", "MeanVarianceNormalization", "Hardmax",
         "Scan", "DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul",
         "SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss", "LinearAttention",
-        "CausalConvWithState",
+        "CausalConvWithState", "DeformConv", "DFT", "STFT", "TensorScatter", "TfIdfVectorizer",
     )
 )  # fmt: skip
 """What has no meaning, or ends onnxruntime's process, where an extent is zero."""

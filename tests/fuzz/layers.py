@@ -205,7 +205,8 @@ def recurrence(d: Draft, op: str) -> None:
         if d.chance(0.4):
             states = 2 if op == "LSTM" else 1
             starts = [d.fresh("float32", (ways, batch, hidden), -1, 1) for _ in range(states)]
-            operands += [None, *starts]
+            ends = d.fresh("int32", (batch,), 1, steps) if d.chance(0.4) else None
+            operands += [ends, *starts]
     given: Attributes = {"linear_before_reset": d.integer(0, 1)} if op == "GRU" else {}
     outputs = 3 if op == "LSTM" else 2
     made = d.add(op, operands, outputs, hidden_size=hidden, direction=direction, **given)

@@ -54,14 +54,12 @@ def _weights(n: OnnxNode, grid: Value, extent: int) -> Value:
     ends = (0.0, extent - 1.0) if aligned else (-0.5, extent - 0.5)
     if mode == "nearest":
         at = n.emit("round", at)
-    cubic = mode not in (*_LINEAR, "nearest")
-    if padding == "border":
-        at = _outside(n, at, ends, _clamped(n, at, extent)) if cubic else _clamped(n, at, extent)
-    elif padding == "reflection":
-        at = _outside(n, at, ends, _reflected(n, at, *ends))
-        at = at if cubic else _clamped(n, at, extent)
-    if cubic:
+    if mode not in (*_LINEAR, "nearest"):  # each of the rows around is padded, the point is not
         return _cubic(n, at, extent, padding, ends)
+    if padding == "reflection":
+        at = _outside(n, at, ends, _reflected(n, at, *ends))
+    if padding != "zeros":
+        at = _clamped(n, at, extent)
     return _one_hot(n, at, extent) if mode == "nearest" else _hat(n, at, extent)
 
 
