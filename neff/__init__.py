@@ -4,6 +4,7 @@ Read `layout.py` (what lies where), then `model.py` (what it holds), `writer.py`
 (model <-> bytes), `verify.py` (what a sound model is), `partitioned.py` (sections on the host).
 """
 
+from neff.header import is_neff
 from neff.inspection import inspect
 from neff.model import Link, ModelTensor, Neff, Section
 from neff.partitioned import (
@@ -30,6 +31,7 @@ __all__ = [
     "Section",
     "from_bytes",
     "inspect",
+    "is_neff",
     "model_from_bytes",
     "partitioned_bytes",
     "read",

@@ -48,6 +48,12 @@ class Header:
         return bytes(raw)
 
 
+def is_neff(start: bytes) -> bool:
+    """Whether a file that begins so is meant to be a NEFF: by the header's first two fields."""
+    fields = (FIELD["pkg_version"], PACKAGE_VERSION), (FIELD["header_size"], HEADER_BYTES)
+    return all(start[f.offset : f.end] == _field_bytes(f, value) for f, value in fields)
+
+
 def content_uuid(raw: bytes) -> bytes:
     """The uuid of a header, from all its other bytes: version 8 of RFC 9562."""
     spec = FIELD["uuid"]

@@ -77,7 +77,9 @@ def _checked(tensor: ModelTensor, array: Array) -> Array:
     if array.shape != tensor.shape:
         found = f"{list(array.shape)}; the model takes {list(tensor.shape)}"
         message = "an input has the shape that the model was compiled for"
-        raise MalformedError("SYS-R022", message, found=found, at=at)
+        hint = "give an array of that shape; where the model leaves extents free, compile it for "
+        hint += "others with --shape or --batch"
+        raise MalformedError("SYS-R022", message, found=found, at=at, hint=hint)
     if array.dtype != tensor.numpy and not _widens(array.dtype, tensor.numpy):
         raise MalformedError(
             "SYS-R023",

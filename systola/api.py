@@ -138,19 +138,18 @@ def load(path: str | Path, *, target: str | None = None) -> Model | SectionedMod
     """A model from its NEFF.
 
     Args:
-        target: the machine to run on; that which it was compiled for when None.
+        target: the machine to run on; that which it was compiled for when None. On another one
+            the report has no bound, prediction or causes, which were reckoned for the first.
     Raises:
         MalformedError, IllegalError: the file is refused (`neff.read`), or its target is unknown.
     """
     model = neff.read_model(path)
     hw = load_target(target or model.target)
-    kept = {**reports.of_file(model.metadata), "model": model.name, "target": model.target}
     if isinstance(model, Neff):
-        return Model(model, hw, kept)
-    device = [_part(part, hw) for part in model.device]
-    return SectionedModel(model, hw, kept, device)
+        return _loaded(model, hw)
+    device = [_loaded(part, hw) for part in model.device]
+    return SectionedModel(model, hw, reports.of_neff(model, hw.name), device)
 
 
-def _part(model: Neff, hw: Hardware) -> Model:
-    kept = {**reports.of_file(model.metadata), "model": model.name, "target": model.target}
-    return Model(model, hw, kept)
+def _loaded(model: Neff, hw: Hardware) -> Model:
+    return Model(model, hw, reports.of_neff(model, hw.name))

@@ -71,10 +71,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def _wrong_usage(error: Any, as_json: bool) -> int:
     """The option parser's own complaint."""
-    message = str(error.format_message())
+    message = str(error.format_message()).replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     usage = context.get_usage() if context is not None else ""
-    if not message:  # `systola` alone: the parser's complaint is its help
+    if not message or message.startswith(usage):  # `systola` alone: the complaint is the help
         print(context.get_help() if context is not None else usage)
         return 2
     if as_json:

@@ -111,7 +111,8 @@ def _make(folder: Path) -> None:
     except OSError as error:
         found = error.strerror or str(error)
         message = "the folder cannot be made"
-        raise SystolaError("SYS-F001", message, found=found, at=str(folder)) from None
+        hint = "give another folder with --out"
+        raise SystolaError("SYS-F001", message, found=found, at=str(folder), hint=hint) from None
 
 
 def _batches(model: CompiledModel, images: Array) -> list[Array]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from systola import throughput
 
 if TYPE_CHECKING:
+    from neff import Neff, PartitionedNeff
     from simulator.timing import Timing
 
 KEYS = (
@@ -52,6 +53,25 @@ def of_file(metadata: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(kept.get(key), int):
             kept.pop(key, None)
     return kept
+
+
+OF_THE_MACHINE = (
+    *("bound_cycles", "bound_ratio", "bound_finite_sbuf_cycles", "bound_column_cycles"),
+    *("pe_utilization", "predicted_cycles", "explain", "notes"),
+    *("autotune", "pipeline"),
+)
+"""Keys that say something of a program on the machine that it was compiled for."""
+
+
+def of_neff(model: Neff | PartitionedNeff, target: str) -> dict[str, Any]:
+    """What is known of a file's model before it runs on a target."""
+    kept = {**of_file(model.metadata), "model": model.name, "target": target}
+    if target == model.target:
+        return kept
+    for key in OF_THE_MACHINE:
+        kept.pop(key, None)
+    note = f"compiled for {model.target}: its bound on {target} is not known"
+    return {**dict.fromkeys(KEYS), **kept, "notes": [note]}
 
 
 def _has_texts(entry: object, keys: Sequence[str]) -> bool:

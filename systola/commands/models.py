@@ -131,6 +131,7 @@ def run(
         require_writable(trace)
     _require_places(outputs, trace)
     _require_apart(model, outputs, trace)
+    _require_npz(outputs)
     given = {} if inputs is None else read_arrays(inputs)
     host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
     cut = Cut.of(*host, pipeline_cores, pin_weights)
@@ -239,6 +240,7 @@ def _compiled(
     effort: Effort | None = None,
     to_run: bool = True,
 ) -> CompiledModel | CompiledSections:
+    _require_something_cast(auto_cast, auto_cast_type)
     effort = effort or Effort()
     with console.progress(quiet) as step:
         step("starting")
@@ -271,16 +273,13 @@ def _is_neff(path: Path) -> bool:
     """By the name, else by the header's first fields."""
     if path.suffix.lower() in (".neff", ".onnx"):
         return path.suffix.lower() == ".neff"
-    from neff.header import Header
-    from neff.layout import HEADER_BYTES
+    from neff import is_neff
 
-    start = Header(data_size=0, hash=bytes(32), name="", neff_build_version="").to_bytes()[:16]
     try:
         with path.open("rb") as file:
-            head = file.read(HEADER_BYTES)
+            return is_neff(file.read(64))
     except OSError:
         return False
-    return len(head) == HEADER_BYTES and head[:16] == start
 
 
 def _require_no_options(
@@ -316,6 +315,16 @@ def _require_apart(model: Path, *paths: Path | None) -> None:
     for path in paths:
         if path is not None and path.exists() and model.exists() and path.samefile(model):
             raise typer.BadParameter(f"{str(path)!r} is the model itself: it would be overwritten")
+
+
+def _require_npz(path: Path | None) -> None:
+    if path is not None and path.suffix != ".npz":
+        raise typer.BadParameter(f"{str(path)!r}: outputs are an archive of arrays, .npz")
+
+
+def _require_something_cast(auto_cast: AutoCast, auto_cast_type: AutoCastType) -> None:
+    if auto_cast is AutoCast.NONE and auto_cast_type is not AutoCastType.BF16:
+        raise typer.BadParameter("--auto-cast none casts nothing: leave out --auto-cast-type")
 
 
 def _write_json(value: dict[str, Any], path: Path) -> None:

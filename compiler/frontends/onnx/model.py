@@ -16,6 +16,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from compiler.errors import UnsupportedError
+from compiler.frontends.onnx.other_files import told_apart
 from compiler.frontends.onnx.wire import skeleton_of
 from isa.errors import MalformedError
 
@@ -115,21 +116,18 @@ def _parse(data: bytes | memoryview, where: str) -> onnx.ModelProto:
     try:
         proto.ParseFromString(data)
     except DecodeError as error:
-        raise _not_onnx(f"{len(data)} bytes that do not parse ({error})", where) from error
+        raise _not_onnx(data, f"that do not parse ({error})", where) from error
     if not proto.HasField("graph") or not proto.opset_import:
         missing = "graph" if not proto.HasField("graph") else "operator set"
-        raise _not_onnx(f"{len(data)} bytes with no {missing}", where)
+        raise _not_onnx(data, f"with no {missing}", where)
     return proto
 
 
-def _not_onnx(found: str, where: str) -> MalformedError:
+def _not_onnx(data: bytes | memoryview, what: str, where: str) -> MalformedError:
+    kind, hint = told_apart(data)
+    found = f"{len(data):,} bytes: {kind}" if kind else f"{len(data):,} bytes {what}"
     return MalformedError(
-        "SYS-F002",
-        "the model is an ONNX protobuf",
-        found=found,
-        at=where,
-        hint="export the model to ONNX (torch.onnx.export, tf2onnx); a Git LFS pointer or a "
-        "truncated download reads like this",
+        "SYS-F002", "the model is an ONNX protobuf", found=found, at=where, hint=hint
     )
 
 

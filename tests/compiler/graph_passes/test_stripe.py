@@ -66,8 +66,10 @@ def test_rows_of_products_are_striped_without_a_border_between() -> None:
     )
 
 
-@pytest.mark.parametrize("kernel, stride, dilation", [(2, 2, 1), (4, 2, 1), (3, 1, 2), (5, 3, 1)])
-@pytest.mark.parametrize("low, high, more", [(0, 0, 0), (1, 1, 0), (1, 0, 1), (0, 2, 1)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation"), [(2, 2, 1), (4, 2, 1), (3, 1, 2), (5, 3, 1)]
+)
+@pytest.mark.parametrize(("low", "high", "more"), [(0, 0, 0), (1, 1, 0), (1, 0, 1), (0, 2, 1)])
 @pytest.mark.parametrize("strips", [2, 3, 7])
 def test_transposed_convolutions_are_striped(
     kernel: int, stride: int, dilation: int, low: int, high: int, more: int, strips: int
