@@ -46,6 +46,9 @@ ROOMS_SPILLED = (45, 25)
 SHORT = 8_000
 """Instructions of the longest program that is also tried with half as many columns a tile."""
 
+APART = 4
+"""Times as many where images are apart, whose layers are as short as those of one image."""
+
 PATIENCE = 2
 """Cuts in a row that gain nothing, after which finer ones are not tried."""
 
@@ -258,7 +261,7 @@ class Drafts:
                 variants.append(replace(best.knobs, image_dma=FREE_DMA))
         for knobs in variants:
             best = self._better(best, knobs)
-        if len(best.program) <= SHORT:
+        if len(best.program) <= SHORT * (APART if best.knobs.apart else 1):
             whole = best
             for columns in (256, 384):  # the middle where halves gain nothing
                 if best is whole:

@@ -146,6 +146,8 @@ class Graph:
     constants: Mapping[int, Array]
     constant_values: tuple[Value, ...]  # the values of `constants`, in order of first use
     notes: tuple[str, ...] = ()  # what passes have to say to the user (a narrowed input, say)
+    _producers: dict[int, Node] = field(default_factory=dict, init=False, repr=False)
+    _consumers: dict[int, list[Node]] = field(default_factory=dict, init=False, repr=False)
 
     def is_constant(self, value: Value) -> bool:
         return value.id in self.constants
@@ -158,13 +160,16 @@ class Graph:
             yield from node.outputs
 
     def producers(self) -> dict[int, Node]:
-        """Value id -> the node that writes it."""
-        return {value.id: node for node in self.nodes for value in node.outputs}
+        """Value id -> the node that writes it. Made once; not to be changed."""
+        if not self._producers:
+            self._producers.update((v.id, node) for node in self.nodes for v in node.outputs)
+        return self._producers
 
     def consumers(self) -> dict[int, list[Node]]:
-        """Value id -> the nodes that read it, in order (twice if read twice)."""
-        readers: dict[int, list[Node]] = {}
-        for node in self.nodes:
-            for value in node.inputs:
-                readers.setdefault(value.id, []).append(node)
-        return readers
+        """Value id -> the nodes that read it, in order (twice if read twice). Made once; not to be
+        changed."""
+        if not self._consumers:
+            for node in self.nodes:
+                for value in node.inputs:
+                    self._consumers.setdefault(value.id, []).append(node)
+        return self._consumers
