@@ -34,10 +34,8 @@ def gather(n: OnnxNode) -> Value:
 
 def looked_up(n: OnnxNode, table: Value, indices: Value, axis: int) -> Value:
     """The entries of a table along an axis; integers exactly, whatever they are."""
-    known = n.b.array(table)
-    small = known is not None and np.abs(known.astype(float)).max(initial=0) <= EXACT
     wide = table.dtype.itemsize == 8 and table.dtype != INT64
-    if is_float(table.dtype) or n.b.array(indices) is not None or small or wide:
+    if is_float(table.dtype) or n.b.array(indices) is not None or wide or _is_small(n, table):
         return n.emit("gather", table, indices, axis=axis)
     if table.dtype == BOOL or table.dtype.itemsize < 4:
         found = n.emit("gather", n.cast(table, FP32), indices, axis=axis)
@@ -52,6 +50,11 @@ def looked_up(n: OnnxNode, table: Value, indices: Value, axis: int) -> Value:
         n.cast(n.reshape(part(n, both, len(shape), i, 1), shape), whole.dtype) for i in range(2)
     )
     return n.cast(n.emit("or", n.emit("shl", high, bits), low), table.dtype)
+
+
+def _is_small(n: OnnxNode, table: Value) -> bool:
+    known = n.b.array(table)
+    return known is not None and bool(np.abs(known.astype(float)).max(initial=0) <= EXACT)
 
 
 def wrapped(n: OnnxNode, indices: Value, extent: int) -> Value:
