@@ -302,3 +302,18 @@ def pad_in_window(m: Match) -> Value | None:
         for p, q in zip(m.attrs["pads"], around[2:], strict=True)
     )
     return m.emit(m.op, inner.inputs[0], *m.inputs[1:], **{**m.attrs, "pads": pads})
+
+
+@rule_for(RULES, "reduce_window")
+def window_around_everything(m: Match) -> Value | None:
+    """window of k >= n elements on n elements and padding = window of n elements"""
+    window, strides = list(m.attrs["window"]), list(m.attrs["strides"])
+    pads = list(m.attrs["pads"])
+    for i, (extent, (low, high)) in enumerate(zip(m[0].shape[2:], pads, strict=True)):
+        alone = extent + low + high - window[i] < strides[i]
+        if alone and low + high and window[i] >= low + extent and m.attrs["dilations"][i] == 1:
+            window[i], strides[i], pads[i] = extent, 1, (0, 0)
+    if tuple(window) == m.attrs["window"] and tuple(pads) == m.attrs["pads"]:
+        return None
+    attrs = {"window": tuple(window), "strides": tuple(strides), "pads": tuple(pads)}
+    return m.emit("reduce_window", m[0], **{**m.attrs, **attrs})

@@ -32,6 +32,7 @@ class _SinkCasts(Rebuilder):
             n.output.id: n for n in graph.nodes if n.op == "cast" and n.inputs[0].id in inputs
         }
         self.early: dict[tuple[int, DType], Node] = {}  # casts of outputs, by what they begin with
+        self.sunk: dict[int, Node] = {}  # the casts that go in front of movements, by their results
         for node in graph.nodes:
             if node.op == "cast" and node.output.id in self.outputs:
                 self._sources(node, node.inputs[0])
@@ -43,6 +44,12 @@ class _SinkCasts(Rebuilder):
 
     def node(self, node: Node) -> None:
         dtypes = [v.dtype for v in node.outputs]
+        late = self.sunk.get(node.output.id)
+        if late is not None:  # where it stands: parts of an output leave as soon as they are made
+            operands = [self._converted(late, v) for v in node.inputs]
+            kinds = [late.output.dtype]
+            self.new[node.output.id] = self.b.emit_all(node.op, operands, node.attrs, kinds)[0]
+            return
         moved = self._moved_input(node)
         if moved is not None:
             self.new[node.output.id] = moved
@@ -74,6 +81,7 @@ class _SinkCasts(Rebuilder):
         if node is None:
             self.early.setdefault((value.id, cast.output.dtype), cast)
             return
+        self.sunk[value.id] = cast
         for v in node.inputs:
             self._sources(cast, v)
 
@@ -95,14 +103,11 @@ class _SinkCasts(Rebuilder):
         return self.raw.get(value.id) if cast is None else (self.new[cast.inputs[0].id], cast)
 
     def _converted(self, cast: Node, value: Value) -> Value:
-        """`value` as the cast makes it, converted before the movements that made it."""
-        node, dtype = self._moved(value), cast.output.dtype
-        if node is None:
-            key = (value.id, dtype)
-            if key not in self.converted:  # an input or a constant
-                made = self.b.emit_all("cast", [self.new[value.id]], cast.attrs, [dtype])
-                self.converted[key] = made[0]
-            return self.converted[key]
-        operands = [self._converted(cast, v) for v in node.inputs]
-        with self.b.origin(node.sources, node.output.name):
-            return self.b.emit_all(node.op, operands, node.attrs, [dtype])[0]
+        """`value` as the cast makes it."""
+        if value.id in self.sunk:
+            return self.new[value.id]
+        key = (value.id, cast.output.dtype)
+        if key not in self.converted:  # an input or a constant
+            made = self.b.emit_all("cast", [self.new[value.id]], cast.attrs, [key[1]])
+            self.converted[key] = made[0]
+        return self.converted[key]

@@ -11,8 +11,7 @@ from compiler.frontends.onnx.operators.contraction import spatial, window_pads
 from compiler.frontends.onnx.operators.normalization import widened
 from compiler.frontends.onnx.operators.reduction import reduced
 from compiler.frontends.onnx.registry import OnnxNode, imports
-from compiler.graph.evaluate import apply
-from compiler.graph.graph import FP32, Array, Attr, Value
+from compiler.graph.graph import Array, Value
 
 MOST_ROWS = 16384
 """Elements from which on not even one row of windows may find its input in a partition."""
@@ -90,16 +89,21 @@ class _Window:
 
     def counts(self, include_pads: bool) -> Array:
         """[1, 1, *S]: how many elements (pads too, if they count) each window covers."""
-        ones = np.ones((1, 1, *self.extents), np.float32)
-        rest = self.grown
-        if include_pads:
-            ones = np.pad(ones, ((0, 0), (0, 0), *self.pads), constant_values=1)
-            rest = tuple(
-                (g[0] - p[0], g[1] - p[1]) for g, p in zip(self.grown, self.pads, strict=True)
-            )
-        attrs: dict[str, Attr] = {"kind": "sum", "window": self.window, "strides": self.strides,
-                 "dilations": self.dilations, "pads": rest}  # fmt: skip
-        return apply("reduce_window", [ones], attrs, [FP32])[0]
+        found = np.ones((1, 1), np.float32)
+        for i in range(len(self.window)):
+            found = found[..., None] * self._counts_along(i, include_pads)
+        return found
+
+    def _counts_along(self, i: int, include_pads: bool) -> Array:
+        """The same along one dimension: a window covers a box, so that these multiply."""
+        (low, high), extent = self.grown[i], self.extents[i]
+        before, behind = self.pads[i] if include_pads else (0, 0)
+        line = np.zeros(low + extent + high, np.float32)
+        line[low - before : low + extent + behind] = 1
+        reach = (self.window[i] - 1) * self.dilations[i] + 1
+        first = np.arange(0, len(line) - reach + 1, self.strides[i])
+        total: Array = line[first[:, None] + np.arange(0, reach, self.dilations[i])].sum(1)
+        return total
 
 
 @imports("MaxPool")
