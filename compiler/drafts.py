@@ -62,6 +62,9 @@ FREE_DMA = 30
 FAR = 1.15
 """Times the bound from which on images of a batch are also tried one by one."""
 
+REPEATED = 2
+"""Times that a program fails for the very bytes of the one before: finer strips cut elsewhere."""
+
 CLOSE = 1.02
 """Drafts not slower than this have places searched for before one is taken."""
 
@@ -91,6 +94,9 @@ class Drafts:
         self.hw, self.options, self.clock = hw, options, clock
         self.cuts = Cuts(graph, hw, options, clock, self._fits)
         self._odd: RefusedError | None = None  # of the last tile that no engine could read
+        self._refused: CapacityError | None = None  # the last draft, if it was
+        self._repeated = 0  # refusals in a row that are one
+        self._hopeless: set[tuple[bool, int]] = set()  # folding and room where finer cuts fail too
 
     def draft(self, knobs: Knobs, *, thorough: bool = True, exhaustive: bool = False) -> Draft:
         """Lower and plan, as `draft_of`. Raises CapacityError."""
@@ -126,13 +132,14 @@ class Drafts:
         for strips in () if uncut else STRIPS:
             knobs = Knobs(strips=strips, strip_room=room, fold_rows=folded)
             cut = self.cuts.cut(knobs)
-            if cut is None or len(cut.nodes) == nodes:
-                break  # it is no finer
+            if (folded, room) in self._hopeless or cut is None or len(cut.nodes) == nodes:
+                break  # it is no finer, or no better
             nodes, passed = len(cut.nodes), knobs
             if self.cuts.may_fit(cut):
                 yield knobs
                 passed = None
-        if passed is not None:  # the finest, for the estimate may be wrong
+        # the finest, for the estimate may be wrong
+        if passed is not None and (folded, room) not in self._hopeless:
             yield passed
 
     def best(self) -> Draft:
@@ -189,7 +196,9 @@ class Drafts:
                 draft = self.draft(knobs, thorough=knobs.strips == 0)
             except CapacityError as error:
                 refused = error
+                self._note(error, knobs)
                 continue
+            self._refused, self._repeated = None, 0
             found.append(draft)
             drafted += len(draft.program)
             if best is None or draft.ticks < best.ticks:
@@ -248,6 +257,14 @@ class Drafts:
         least = max(limits.cycles, limits.column_cycles)
         return draft.ticks * self.hw.base_clock_hz > FAR * least * self.hw.ticks_per_s
 
+    def _note(self, error: CapacityError, knobs: Knobs) -> None:
+        """A draft was refused. What fails again and again for the same bytes is not what is cut."""
+        last, self._refused = self._refused, error
+        alike = last is not None and _needed(last) == _needed(error)
+        self._repeated = self._repeated + 1 if alike else 0
+        if self._repeated >= REPEATED and error.code == "SYS-S001":
+            self._hopeless.add((knobs.fold_rows, knobs.strip_room))
+
     def _refined(self, best: Draft) -> Draft:
         """The draft, or one with smaller pieces: of weights where strips leave little room, of
         products where layers are short and wait for each other; or with images loaded for few
@@ -298,6 +315,11 @@ class Drafts:
                     refused = error
         assert refused is not None, "there is at least one candidate"
         raise refused
+
+
+def _needed(error: CapacityError) -> tuple[str, str]:
+    """What was refused: the rule, and the bytes against those that there are."""
+    return error.code, error.found.partition(";")[0]
 
 
 def schedule_options(
