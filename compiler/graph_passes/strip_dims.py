@@ -57,9 +57,12 @@ def _output_dim(graph: Graph, node: Node, dims: _Dims) -> int | None:
     if node.op == "transpose":
         perm = integers(node, "perm")
         return perm.index(dims.of(node.inputs[0]))
-    if node.op == "slice" and dims.default is _first_rows:  # of an image, strips are slices too
-        dim = dims.of(node.inputs[0])
-        whole = node.output.shape[dim] == node.inputs[0].shape[dim]
+    if node.op == "slice":
+        x = node.inputs[0]
+        if dims.default is _spatial and x.shape[0] != node.output.shape[0]:
+            return None  # an image of a batch
+        dim = dims.of(x)
+        whole = node.output.shape[dim] == x.shape[dim]
         return dim if whole and integers(node, "steps")[dim] == 1 else None
     if node.op == "reshape":
         return _reshaped_dim(node, dims.of(node.inputs[0]))

@@ -8,7 +8,7 @@ from compiler.graph.attrs import integer, integers
 from compiler.graph.graph import Graph, Node, Value
 from compiler.lowering.context import Lowering, Spec, dense, device_dtype
 from compiler.lowering.elementwise import STAGED
-from compiler.lowering.groups import Group, group
+from compiler.lowering.groups import Group, group, joined_in_dram
 from compiler.lowering.hand_over import HandOver, receive
 from compiler.lowering.layout import Wishes, best
 from compiler.lowering.movement import part_of, reads_in_pieces, store_part
@@ -191,10 +191,6 @@ def keep_outside(lo: Lowering, outputs: dict[str, Buffer], readers: dict[int, li
         _keep_parts_outside(lo, v, home, producers, readers)
 
 
-SHORT_RUN = 64
-"""Bytes of a part's runs in DRAM from which on a descriptor is not all of their cost."""
-
-
 def _keep_parts_outside(
     lo: Lowering,
     value: Value,
@@ -204,14 +200,12 @@ def _keep_parts_outside(
 ) -> None:
     """A concatenation, and those that only it reads, are joined at home in DRAM."""
     node = producers.get(value.id)
-    if node is None or node.op != "concat":
+    if node is not None and node.op == "reshape":
+        _keep_reshaped(lo, node, home, producers, readers)
         return
-    if any(p.id in lo.graph.constants or p.dtype != value.dtype for p in node.inputs):
+    if node is None or node.op != "concat" or not joined_in_dram(lo.graph, node):
         return
     axis = integer(node, "axis")
-    runs = [math.prod(p.shape[axis:]) * p.dtype.itemsize for p in node.inputs]
-    if min(runs) < SHORT_RUN and axis > 0:
-        return  # joined on chip, its runs are longer
     lo.outside[value.id] = home
     at, kept = 0, {v.id for v in lo.graph.outputs}
     for part in node.inputs:
@@ -220,6 +214,25 @@ def _keep_parts_outside(
         assert place is not None, "a dense tensor can be cut anywhere"
         if len(readers[part.id]) == 1 and part.id in lo.parts and part.id not in kept:
             _keep_parts_outside(lo, part, place, producers, readers)
+
+
+def _keep_reshaped(
+    lo: Lowering,
+    node: Node,
+    home: View,
+    producers: dict[int, Node],
+    readers: dict[int, list[Node]],
+) -> None:
+    """A concatenation that is reshaped on its way to an output: its parts go there too."""
+    x = node.inputs[0]
+    place = home.reshape(x.shape)
+    if place is None or len(readers[x.id]) != 1 or x in lo.graph.outputs:
+        return
+    if producers.get(x.id, node).op == "concat":
+        _keep_parts_outside(lo, x, place, producers, readers)
+    if x.id in lo.outside:
+        lo.outside[node.output.id] = home
+        lo.joined.add(node.output.id)
 
 
 STORED_BYTES = 16384

@@ -9,9 +9,11 @@ node outside, for then neither could be first.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from compiler.graph.attrs import integer
 from compiler.graph.graph import Graph, Node, Value
 from compiler.lowering.expression import SUPPORTED
 from compiler.lowering.softmax_nest import Nest, find_nests
@@ -101,6 +103,20 @@ def never_whole(graph: Graph, groups: Sequence[Group]) -> set[int]:
     return found
 
 
+SHORT_RUN = 64
+"""Bytes of a part's runs in DRAM from which on a descriptor is not all of their cost."""
+
+
+def joined_in_dram(graph: Graph, node: Node) -> bool:
+    """Whether parts are worth storing one by one: else they are joined on chip, in longer runs."""
+    if any(graph.is_constant(p) or p.dtype != node.output.dtype for p in node.inputs):
+        return False
+    axis = integer(node, "axis")
+    return axis == 0 or all(
+        math.prod(p.shape[axis:]) * p.dtype.itemsize >= SHORT_RUN for p in node.inputs
+    )
+
+
 def ends_in_dram(graph: Graph, groups: Sequence[Group]) -> set[int]:
     """Outputs that nobody reads, made by a product or joined: parts are stored as they are made."""
     readers, kept = graph.consumers(), {v.id for v in graph.outputs}
@@ -112,6 +128,12 @@ def ends_in_dram(graph: Graph, groups: Sequence[Group]) -> set[int]:
         and not readers.get(n.output.id)
         and not any(graph.is_constant(v) for v in n.inputs)
     }
+    for node in reversed(graph.nodes):  # the parts of a joined part, though it is reshaped
+        behind = readers.get(node.output.id, [])
+        if len(behind) != 1 or node.output.id in kept or behind[0].output.id not in found:
+            continue
+        if node.op == "reshape" or (node.op == "concat" and joined_in_dram(graph, node)):
+            found.add(node.output.id)
     for members in groups:
         if members.anchor.op == "matmul" and members.nest is None:
             results = members.outputs(graph)

@@ -20,6 +20,7 @@ from compiler.lowering.image import find_images, image_bytes
 from isa.hardware import Hardware
 
 VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
+MOVED = ("concat", "reshape", "transpose")
 Wishes = dict[int, dict[Spec, float]]
 
 
@@ -71,6 +72,7 @@ def bytes_a_partition(
     """
     images = find_images(graph, hw) if from_dram else {}
     dims, parted = partition_dims(graph), read_in_parts(graph)
+    late = _become_outputs(graph)
     out = {v.id: 0 if v.id in parted else _spread(v, dims[v.id], item) for v in graph.inputs}
     for node in graph.nodes:
         for value in node.outputs:
@@ -79,7 +81,8 @@ def bytes_a_partition(
             elif node.op in VIEWS and node.inputs[0].id in out and node.inputs[0].id not in parted:
                 out[value.id] = out[node.inputs[0].id]
             else:
-                out[value.id] = _spread(value, dims[value.id], item)
+                size = max(item, value.dtype.itemsize) if value.id in late else item
+                out[value.id] = _spread(value, dims[value.id], size)
     for image in images.values():
         out[image.value.id] = 0  # it stays in DRAM
     values = {v.id: v for v in graph.values()}
@@ -104,6 +107,17 @@ def partition_dims(graph: Graph) -> dict[int, int]:
             else:
                 dims[value.id] = best(wanted, value).dim if value.shape else 0
     return dims
+
+
+def _become_outputs(graph: Graph) -> set[int]:
+    """Joined values that nothing but movements makes outputs of: they have the outputs' types."""
+    readers = graph.consumers()
+    late = {v.id for v in graph.outputs}
+    for node in reversed(graph.nodes):
+        behind = readers.get(node.output.id, [])
+        if len(behind) == 1 and behind[0].op in MOVED and behind[0].output.id in late:
+            late.add(node.output.id)
+    return {n.output.id for n in graph.nodes if n.op == "concat" and n.output.id in late}
 
 
 def read_in_parts(graph: Graph) -> set[int]:

@@ -81,14 +81,16 @@ def _occupants(
 ) -> tuple[Ints, Ints]:
     """CSR: for each buffer, the buffers that held its place before it."""
     boxes, count = program.boxes, len(program.buffers)
-    first = np.full(count, np.iinfo(np.int64).max)
+    never = np.iinfo(np.int64).max
+    first = np.full(count, never)
     np.minimum.at(first, boxes.buffer, position[boxes.instruction])
     spans = np.zeros((count, 5), np.int64)  # memory, granules [g0, g1), quadrants [q0, q1)
     for b in program.buffers:
         low, high = address[b.id], address[b.id] + b.size_bytes
         quads = (b.start // QUADRANT, -(-(b.start + b.partitions) // QUADRANT))
         spans[b.id] = (b.memory, low // GRANULE, -(-high // GRANULE), *quads)
-    spans[spans[:, 0] == DRAM, 2] = spans[spans[:, 0] == DRAM, 1]  # DRAM is never shared
+    nowhere = (spans[:, 0] == DRAM) | (first == never)  # DRAM is never shared
+    spans[nowhere, 2] = spans[nowhere, 1]
     granules = -(-max(hw.sbuf_partition_bytes, hw.psum_partition_bytes) // GRANULE)
     return _replay(np.argsort(first, kind="stable"), spans, granules)
 

@@ -226,3 +226,14 @@ def test_buffers_that_do_not_fit_are_refused() -> None:
         k.memset(Ap(x, 0, 128, 0, BF16, ((1, 4),)), 0.0)
     with pytest.raises(IllegalError, match="SYS-K001"):
         k.build()
+
+
+def test_a_buffer_that_nobody_uses_takes_no_place() -> None:
+    k = Kernel(HW)
+    k.sbuf(128, 2 * HW.sbuf_partition_bytes)
+    k.memset(Ap(k.sbuf(128, 8), 0, 128, 0, BF16, ((1, 4),)), 0.0)
+    virtual = k.virtual()
+    deps = dependencies(virtual)
+    order, address = np.arange(len(virtual)), np.zeros(len(virtual.buffers), np.int64)
+    program = synchronize(virtual, deps, order, address, HW)
+    assert verify(program, HW) == []

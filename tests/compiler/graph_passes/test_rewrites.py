@@ -177,6 +177,8 @@ MOVES: list[tuple[Make, list[str]]] = [
     (lambda m: m("matmul", m.x, m.x, transpose_b=True), ["matmul"]),
     (lambda m: m("conv", m("pad", m.x, pads=((0, 0), (0, 0), (1, 2))), m.weights(5, 3, 2),
                  strides=(1,), pads=((1, 0),), dilations=(1,)), ["conv"]),
+    (lambda m: m("neg", m("reduce_window", m.x, kind="sum", window=(9,), strides=(4,),
+                 pads=((1, 4),), dilations=(1,))), ["reduce_window", "neg"]),
     (lambda m: m("exp", m("broadcast_to", m.x, shape=(5, 2, 3, 4))), ["exp", "broadcast_to"]),
     (lambda m: m("add", m.weights(5, 2, 3, 4), m("select", m("lt", m("broadcast_to", m.x,
         shape=(5, 2, 3, 4)), 0.5), 0.0, -1.0)), ["lt", "select", "add"]),
@@ -184,6 +186,15 @@ MOVES: list[tuple[Make, list[str]]] = [
     (lambda m: m("gather", m.x, m.b.constant(np.array([[1, 1]])), axis=0),
         ["slice", "reshape", "broadcast_to"]),
 ]  # fmt: skip
+
+
+def test_a_window_around_everything_is_as_wide_as_it() -> None:
+    def pooled(m: Maker) -> Value:
+        return m("reduce_window", m.x, kind="max", window=(9,), strides=(4,), pads=((1, 4),),
+                 dilations=(1,))  # fmt: skip
+
+    (node,) = simplify(built(pooled)).nodes
+    assert (node.attrs["window"], node.attrs["pads"]) == ((4,), ((0, 0),))
 
 
 @pytest.mark.parametrize(("make", "left"), MOVES)
