@@ -17,7 +17,7 @@ PASSES = {
     "prefetch": "loads do not go ahead of their use",
     "stripe": "chains of layers are not cut into strips of rows",
 }
-"""The passes that can be left out, and what is done instead. The first four are the mission's."""
+"""The passes that can be left out, and what is done instead. The first four are the ablation's."""
 
 
 @dataclass(frozen=True)

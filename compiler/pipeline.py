@@ -2,12 +2,9 @@
 
 import      model -> graph of core ops with static shapes
 simplify    fold constants, merge and recognise, until nothing changes
-align       parts of concatenations begin where engines reach              (align_concat.py)
-gathers     look-ups too large for SBUF, part by part              (graph_passes/gather_parts.py)
-panels      products too large for SBUF, panel by panel                    (graph_passes/panels.py)
-stripe      chains of layers too large for SBUF, strip by strip           (graph_passes/stripe.py)
-            from here to plan-memory once a setting of the knobs (cuts.py, drafts.py, autotune.py)
-auto-cast   storage types of values: after simplify, which folds in FP32
+            from here to plan-memory once a setting of the knobs          (drafts.py, autotune.py)
+cut         few channels folded, many aligned; what is too large for SBUF in parts       (cuts.py)
+auto-cast   storage types of values: after simplify, which folds in FP32                 (cuts.py)
 fuse-loops  elementwise nodes run on each tile behind their producer       (lowering/groups.py)
 tensorize   loops over tiles become engine instructions on virtual buffers (lowering/)
 schedule    order and queues; needs every instruction                      (schedule/)
