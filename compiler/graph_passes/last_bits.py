@@ -6,7 +6,7 @@ with all that is rounded once, from there back to the inputs, to sums and to fun
 
 from __future__ import annotations
 
-from compiler.graph.graph import Graph, Node, is_float
+from compiler.graph.graph import BF16, FP16, Graph, Node, is_float
 from compiler.graph.ops import CORE_OPS, Family
 
 _ROUNDED_ONCE = ("add", "sub", "mul", "div", "neg", "abs", "min", "max", "relu", "cast", "copy")
@@ -23,9 +23,25 @@ def last_bits(graph: Graph) -> set[int]:
     return found
 
 
+def lost_bits(graph: Graph) -> set[int]:
+    """Ids of the values that come of floats rounded to 16 bits: their last bits say nothing."""
+    lost: set[int] = set()
+    for node in graph.nodes:
+        rounds = not _moves(node) and any(is_float(v.dtype) for v in node.inputs)
+        if any(v.id in lost for v in node.inputs):
+            lost.update(v.id for v in node.outputs)
+        elif rounds:
+            lost.update(v.id for v in node.outputs if v.dtype in (BF16, FP16))
+    return lost
+
+
 def _keeps_bits(node: Node) -> bool:
     """Whether it chooses, moves, or rounds once."""
-    return node.op in _ROUNDED_ONCE or CORE_OPS[node.op].family in (Family.SELECT, Family.MOVE)
+    return node.op in _ROUNDED_ONCE or _moves(node)
+
+
+def _moves(node: Node) -> bool:
+    return CORE_OPS[node.op].family in (Family.SELECT, Family.MOVE)
 
 
 def _rounds(node: Node) -> bool:

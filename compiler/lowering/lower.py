@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.graph.attrs import pairs
-from compiler.graph.graph import BF16, FP16, Graph, Node
-from compiler.graph_passes.last_bits import last_bits
+from compiler.graph.graph import Graph, Node
+from compiler.graph_passes.last_bits import last_bits, lost_bits
 from compiler.knobs import Knobs
 from compiler.lowering.assemble import lower_assemble, place_boxes, store_boxes
 from compiler.lowering.attention import lower_attention
@@ -132,8 +132,7 @@ def lower(
     over = over or HandOver()
     wanted = wishes(graph, over.wanted)
     lo.wanted, lo.infinite = wanted, may_be_infinite(graph, over.finite)
-    if not any(v.dtype in (BF16, FP16) for v in graph.values()):  # there last bits are lost anyway
-        lo.exact = last_bits(graph)
+    lo.exact = last_bits(graph) - lost_bits(graph)
     lo.halos, lo.fills = _halos(graph)
     if resident and tensorize:
         taken = {v.id for v in graph.inputs if v.name in over.received}

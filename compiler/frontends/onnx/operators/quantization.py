@@ -111,8 +111,13 @@ def qlinear_matmul(n: OnnxNode) -> Value:
     """round(acc * (a_scale * b_scale / y_scale)) + y_zero with an exact INT32 accumulation."""
     a = n.emit("sub", n.cast(n[0], INT32), n.cast(_of_rows(n, n[2], True), INT32))
     b = n.emit("sub", n.cast(n[3], INT32), n.cast(_of_rows(n, n[5], False), INT32))
-    scales = n.emit("mul", _of_rows(n, n[1], True), _of_rows(n, n[4], False))
+    scales = _product(n, _of_rows(n, n[1], True), _of_rows(n, n[4], False))
     return _rescaled(n, product(n, a, b), scales, 6)
+
+
+def _product(n: OnnxNode, a: Value, b: Value) -> Value:
+    """Of two scales, in FP32 whatever they are."""
+    return n.emit("mul", n.cast(a, FP32), n.cast(b, FP32))
 
 
 def _of_rows(n: OnnxNode, parameter: Value, rows: bool) -> Value:
@@ -127,7 +132,7 @@ def _rescaled(n: OnnxNode, acc: Value, scales: Value, at: int) -> Value:
     to = n[at + 1].dtype
     if is_float(to) or to.itemsize > 4:
         raise n.refuse(f"quantisation to {to}")
-    factor = n.emit("div", n.cast(scales, FP32), n.cast(n.reshape(n[at], ()), FP32))
+    factor = n.emit("div", scales, n.cast(n.reshape(n[at], ()), FP32))
     y = n.emit("round", n.emit("mul", n.cast(acc, FP32), factor))
     y = n.emit("add", y, n.cast(n.reshape(n[at + 1], ()), FP32))
     bounds = np.iinfo(to)
@@ -144,7 +149,7 @@ def qlinear_conv(n: OnnxNode) -> Value:
     if n.has(8):
         y = n.emit("add", y, per_channel(n, n[8], y.rank))
     w_scale = per_channel(n, n[4], y.rank) if n[4].size > 1 else n.reshape(n[4], ())
-    return _rescaled(n, y, n.emit("mul", n.reshape(n[1], ()), w_scale), 6)
+    return _rescaled(n, y, _product(n, n.reshape(n[1], ()), w_scale), 6)
 
 
 def _number(n: OnnxNode, i: int, what: str) -> np.float32:
