@@ -217,3 +217,14 @@ def test_a_product_with_a_constant_of_no_elements() -> None:
         d.add("Relu", [given(d, "float32", (5,))])
 
     passes(14, draw, "inf2", "empty", "float32")
+
+
+def test_scales_in_bf16_are_multiplied_in_fp32() -> None:
+    def draw(d: Draft) -> None:
+        a, b = given(d, "int8", (17, 3, 17), -9, 9), given(d, "int8", (17, 4), -9, 9)
+        scales = [exactly(d, value, "bfloat16") for value in (0.0859375, 0.0703125, 0.1123046875)]
+        zero = exactly(d, 0, "int8")
+        operands = [a, scales[0], zero, b, scales[1], zero, scales[2], zero]
+        d.add("QLinearMatMul", operands, exact=True)
+
+    passes(27, draw, "inf1", "half", "bfloat16")
