@@ -12,6 +12,7 @@ from compiler.graph.graph import Graph
 from compiler.graph.verify import verify
 from compiler.graph_passes import affine, arithmetic, movement, recognize
 from compiler.graph_passes.exact_integers import exact_integers
+from compiler.graph_passes.flatten_depth import flatten_depth
 from compiler.graph_passes.group_statistics import group_statistics
 from compiler.graph_passes.integer_products import integer_products
 from compiler.graph_passes.narrow_integers import narrow_integers
@@ -43,6 +44,8 @@ SIMPLIFICATIONS: tuple[GraphPass, ...] = (
     GraphPass("recognize-functions", _rules(arithmetic.RULES, recognize.RULES)),
     # after recognition: a scale that was part of an activation must not go into the weights
     GraphPass("fold-affine", _rules(arithmetic.RULES, affine.RULES)),
+    # after fold-affine: a scale is in the weights before they are taken apart
+    GraphPass("flatten-depth", flatten_depth),
     # after fold-affine: scales of one are gone; in the next round those of channels are folded
     GraphPass("group-statistics", group_statistics),
     GraphPass("split-products", split_products),
