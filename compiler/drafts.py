@@ -22,6 +22,7 @@ from compiler.errors import CapacityError
 from compiler.graph.graph import Graph
 from compiler.graph_passes.spill import UnfitError
 from compiler.knobs import AS_NEEDED, SPILLED, STRIPS, Knobs
+from compiler.lowering.brief import brief_values
 from compiler.lowering.hand_over import HandOver
 from compiler.lowering.image import find_images
 from compiler.lowering.lower import Lowered, lower
@@ -268,7 +269,7 @@ class Drafts:
     def _refined(self, best: Draft) -> Draft:
         """The draft, or one with smaller pieces: of weights where strips leave little room, of
         products where layers are short and wait for each other; or with images loaded for few
-        passes, where strips make much work for the array."""
+        passes, where strips make much work for the array; or with nothing but products in PSUM."""
         variants = []
         if best.knobs.strips:
             best = self.settled(best)
@@ -276,6 +277,8 @@ class Drafts:
             blocks = [find_images(best.graph, self.hw, p) for p in (best.knobs.image_dma, FREE_DMA)]
             if blocks[0] != blocks[1]:
                 variants.append(replace(best.knobs, image_dma=FREE_DMA))
+        if len(best.program) <= SHORT and brief_values(best.graph, self.hw):
+            variants.append(replace(best.knobs, brief=False))
         for knobs in variants:
             best = self._better(best, knobs)
         if len(best.program) <= SHORT * (APART if best.knobs.apart else 1):

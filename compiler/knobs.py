@@ -27,6 +27,8 @@ class Knobs:
             most, tiles are *fine*: short layers are cut, and channels alternate within positions.
         fold_rows: rows of images may be folded onto partitions where channels are few.
         tap_packing: kernel taps may share the rows of the array where channels are few.
+        brief: means, roots and the like may stay in PSUM (`lowering/brief.py`), where the vector
+            engine reads them faster, and either elementwise engine waits for the other.
         image_dma: percent of a cycle of the array that a cycle of loading an image's rows again
             counts, where that spares passes: DMA has weights to bring, but may have time for both.
     """
@@ -38,6 +40,7 @@ class Knobs:
     tile_columns: int = 512
     fold_rows: bool = True
     tap_packing: bool = True
+    brief: bool = True
     image_dma: int = 150
 
     def fine(self, most: int) -> bool:
@@ -93,5 +96,6 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "tile_columns": (512, 384, 256, 128),
     "fold_rows": (True, False),
     "tap_packing": (True, False),
+    "brief": (True, False),
     "image_dma": (150, 30),
 }

@@ -27,6 +27,10 @@ NEAR = 4
 """Nodes from one border to the next, at least: between are those of one layer."""
 
 
+MOST_NODES = 1500
+"""Nodes in front of a border, all images counted: drafts of more take too long to make."""
+
+
 def borders(graph: Graph, bytes_of: Bytes) -> list[tuple[int, ...]]:
     """Places at which images may join: levels of nodes behind which little is live.
 
@@ -35,6 +39,9 @@ def borders(graph: Graph, bytes_of: Bytes) -> list[tuple[int, ...]]:
     behind it; and, if that is another, the last.
     """
     first, end = _span(graph)
+    if not any(node.op == "conv" for node in graph.nodes[first:end]):
+        return []  # no images
+    end = min(end, first + MOST_NODES // images_of(graph, first, first))
     levels: list[list[tuple[int, int, int]]] = []  # (elements, values, node)
     least = 0
     for i, crossing in enumerate(_crossing(graph, end)[first:], first):

@@ -138,7 +138,7 @@ def lower(
         taken = {v.id for v in graph.inputs if v.name in over.received}
         found = find_images(graph, hw, lo.knobs.image_dma).items()
         lo.images = {v: image for v, image in found if image.value.id not in taken}
-        lo.brief = brief_values(graph, hw)
+        lo.brief = brief_values(graph, hw) if lo.knobs.brief else set()
     loaded = {id(n) for image in lo.images.values() for n in image.skipped}
     readers = lo.readers
     moved = moved_inputs(graph, readers, over, wanted)

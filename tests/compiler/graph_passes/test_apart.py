@@ -65,3 +65,10 @@ def test_the_meaning_stays() -> None:
         np.testing.assert_allclose(
             evaluate(parted, x)["y"], evaluate(graph, x)["y"], rtol=1e-5, atol=1e-5
         )
+
+
+def test_rows_of_a_matrix_are_no_images() -> None:
+    b = GraphBuilder("g")
+    y = b.emit("relu", b.input("x", (512, 64), FP32))
+    b.output(b.emit("reduce", y, kind="sum", axes=(1,), keepdims=True), "y")
+    assert borders(b.finish(), value_bytes) == []
