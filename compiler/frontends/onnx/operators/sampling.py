@@ -19,7 +19,7 @@ import numpy as np
 from compiler.frontends.onnx.operators.movement import part
 from compiler.frontends.onnx.operators.normalization import per_channel
 from compiler.frontends.onnx.registry import OnnxNode, imports
-from compiler.graph.graph import FP32, Value, is_float
+from compiler.graph.graph import FP32, FP64, Value, is_float
 
 MOST_WEIGHTS = 6144 * 128
 """Elements of a matrix of weights, a quarter of the smallest SBUF; more points go in parts."""
@@ -32,8 +32,7 @@ _LINEAR = ("linear", "bilinear")
 def grid_sample(n: OnnxNode) -> Value:
     """x [N, C, *D] at the points of grid [N, *O, r], whose coordinates are in [-1, 1], x first."""
     x, grid = n[0], n[1]
-    if not is_float(x.dtype):
-        raise n.refuse("operands are floating-point")
+    _require_single(n, x)
     extents, points = x.shape[2:], grid.shape[1:-1]
     count = math.prod(points)
     flat = n.reshape(n.cast(grid, FP32), (x.shape[0], count, len(extents)))
@@ -43,6 +42,14 @@ def grid_sample(n: OnnxNode) -> Value:
         axes.append(_weights(n, n.reshape(along, (x.shape[0], 1, count)), extent))
     image = n.reshape(n.cast(x, FP32), (*x.shape[:2], math.prod(extents)))
     return n.cast(n.reshape(_sampled(n, image, axes), (*x.shape[:2], *points)), x.dtype)
+
+
+def _require_single(n: OnnxNode, x: Value) -> None:
+    """Weights are made in FP32: what has more bits would lose them."""
+    if not is_float(x.dtype):
+        raise n.refuse("operands are floating-point")
+    if x.dtype == FP64:
+        raise n.refuse("it computes in double precision, and the machine in FP32")
 
 
 def _weights(n: OnnxNode, grid: Value, extent: int) -> Value:
@@ -170,6 +177,7 @@ def deform_conv(n: OnnxNode) -> Value:
     Offsets are [N, groups of channels * taps * 2, *O], row before column.
     """
     x, w, offset = n[0], n[1], n[2]
+    _require_single(n, x)
     if x.rank != 4:
         raise n.refuse("more than two spatial dimensions")
     batch, channels = x.shape[:2]
