@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from systola import console
-from systola.commands.models import compiled_or_loaded
+from systola.commands.loading import compiled_or_loaded
 from systola.commands.options import (
     AsJson,
     AutoCast,
@@ -16,6 +16,7 @@ from systola.commands.options import (
     Batch,
     Cast,
     CastType,
+    Chosen,
     Cores,
     Cut,
     Extents,
@@ -49,7 +50,7 @@ def bench(
     """Measure throughput and latency on one or several simulated cores."""
     from systola import throughput
 
-    chosen = (target, auto_cast, auto_cast_type, Extents.of(shape, batch))
+    chosen = Chosen(target, auto_cast, auto_cast_type, Extents.of(shape, batch))
     cut = Cut(pipeline_cores=pipeline_cores, pin_weights=pin_weights)
     loaded = compiled_or_loaded(model, chosen, cut, json)
     with console.progress(json) as step:

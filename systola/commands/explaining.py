@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from systola import console
+from systola.commands.loading import compiled, compiled_or_loaded, is_neff
 from systola.commands.options import (
     AsJson,
     AutoCast,
@@ -16,10 +18,13 @@ from systola.commands.options import (
     Batch,
     Cast,
     CastType,
+    Chosen,
+    Cut,
     Extents,
     Shapes,
     Target,
 )
+from systola.commands.places import require_picture
 
 if TYPE_CHECKING:
     from simulator.explain.whatif import WhatIf
@@ -57,43 +62,25 @@ def explain(
     json: AsJson = False,
 ) -> None:
     """Say where the time goes, by layer and by cause, and what other hardware would gain."""
-    if output is not None and output.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise typer.BadParameter(f"{output.name!r}: a picture ends in .png, .svg or .pdf")
-    if output is not None:
-        from isa.files import require_place
-
-        require_place(output)
-    extents = Extents.of(shape, batch)
-    is_neff = model.suffix.lower() == ".neff"
-    if is_neff and (recompile or extents != Extents()):
-        raise typer.BadParameter(
-            "a NEFF is compiled already: --recompile, --shape and --batch are for models"
-        )
+    require_picture(output)
+    chosen = Chosen(target, auto_cast, auto_cast_type, Extents.of(shape, batch))
+    if recompile and is_neff(model):
+        raise typer.BadParameter("a NEFF is compiled already: --recompile is for models")
+    whole = compiled_or_loaded(model, chosen, Cut(), json)
     with console.progress(json) as step:
-        step("starting")
-        from systola.api import compile, load
         from systola.explain import explain as taken_apart
+
+        found = [taken_apart(m, what_if=what_if, progress=step) for m in _on_device(whole)]
+    more: list[WhatIf] = []
+    if recompile:
         from systola.explain import recompiled
 
-        def compiled_for(machine: str | None) -> Any:
-            options: dict[str, Any] = {} if machine is None else {"target": machine}
-            return compile(
-                model,
-                auto_cast=auto_cast.value,
-                auto_cast_type=auto_cast_type.value,
-                shapes=extents.shapes,
-                batch=extents.batch,
-                progress=step,
-                **options,
-            )
+        def on(machine: str) -> int:
+            return _cycles(compiled(model, replace(chosen, target=machine), Cut(), json))
 
-        whole = load(model, target=target) if is_neff else compiled_for(target)
-        found = [taken_apart(m, what_if=what_if, progress=step) for m in _on_device(whole)]
-        more: list[WhatIf] = []
-        if recompile:
-            cycles = sum(e.timing.cycles for e in found)
-            more = recompiled(lambda machine: _cycles(compiled_for(machine)), whole.hw, cycles)
-        if output is not None:
+        more = recompiled(on, whole.hw, sum(e.timing.cycles for e in found))
+    if output is not None:
+        with console.progress(json) as step:
             step("draw")
             _draw(found, output)
     if json:

@@ -11,6 +11,7 @@ import typer
 
 from systola import console
 from systola.commands.options import AsJson, NeffFile
+from systola.commands.places import require_picture
 
 REFUSED = 3
 
@@ -25,8 +26,7 @@ def plot(
     json: AsJson = False,
 ) -> None:
     """Draw a trace: what engines and queues did, and how full the memories were."""
-    if output.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise typer.BadParameter(f"{output.name!r}: a picture ends in .png, .svg or .pdf")
+    require_picture(output)
     with console.progress(json) as step:
         step("starting")
         from traces import load

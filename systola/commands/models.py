@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from systola import console, report
+from systola.commands.loading import compiled, compiled_or_loaded
 from systola.commands.options import (
     AsJson,
     AutoCast,
@@ -18,6 +18,7 @@ from systola.commands.options import (
     Budget,
     Cast,
     CastType,
+    Chosen,
     Cores,
     Cut,
     Effort,
@@ -36,14 +37,11 @@ from systola.commands.options import (
     Shapes,
     Target,
 )
+from systola.commands.places import require_apart, require_npz, require_places
 
 if TYPE_CHECKING:
     from systola.api import (
-        CompiledModel,
-        CompiledSections,
-        Model,
         Result,
-        SectionedModel,
         SectionsResult,
     )
 
@@ -76,17 +74,17 @@ def compile(
     """Compile a model into a NEFF."""
     host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
     cut = Cut.of(*host, pipeline_cores, pin_weights)
-    chosen = (target, auto_cast, auto_cast_type, Extents.of(shape, batch))
-    _require_places(output, report_file)
-    _require_apart(model, output, report_file)
-    compiled = _compiled(model, *chosen, cut, json, Effort(level, budget), to_run=False)
-    compiled.save(output)
+    chosen = Chosen(target, auto_cast, auto_cast_type, Extents.of(shape, batch))
+    require_places(output, report_file)
+    require_apart(model, output, report_file)
+    made = compiled(model, chosen, cut, json, Effort(level, budget), to_run=False)
+    made.save(output)
     if report_file is not None:
-        _write_json(compiled.report, report_file)
+        _write_json(made.report, report_file)
     if json:
-        console.emit({**compiled.report, "output": str(output)})
+        console.emit({**made.report, "output": str(output)})
         return
-    console.show_pairs([*report.lines(compiled.report), ("written", str(output))])
+    console.show_pairs([*report.lines(made.report), ("written", str(output))])
 
 
 def run(
@@ -129,19 +127,14 @@ def run(
 
     if trace is not None:
         require_writable(trace)
-    _require_places(outputs, trace)
-    _require_apart(model, outputs, trace)
-    _require_npz(outputs)
+    require_places(outputs, trace)
+    require_apart(model, outputs, trace)
+    require_npz(outputs)
     given = {} if inputs is None else read_arrays(inputs)
     host = (must_compile, minimum_segment_size, host_op, host_node, host_dynamic)
     cut = Cut.of(*host, pipeline_cores, pin_weights)
-    loaded = compiled_or_loaded(
-        model,
-        (target, auto_cast, auto_cast_type, Extents.of(shape, batch)),
-        cut,
-        json,
-        Effort(level),
-    )
+    chosen = Chosen(target, auto_cast, auto_cast_type, Extents.of(shape, batch))
+    loaded = compiled_or_loaded(model, chosen, cut, json, Effort(level))
     loaded.host_timeout_s = host_timeout
     with console.progress(json) as step:
         step("load and verify")
@@ -173,12 +166,12 @@ def accuracy(
     from systola.inputs import read_arrays
 
     given = {} if inputs is None else read_arrays(inputs)
-    extents = Extents.of(shape, batch)
-    compiled = _compiled(model, target, auto_cast, auto_cast_type, extents, Cut(), json)
+    chosen = Chosen(target, auto_cast, auto_cast_type, Extents.of(shape, batch))
+    made = compiled(model, chosen, Cut(), json)
     with console.progress(json) as step:
-        found = measure(compiled, model, given, step)
+        found = measure(made, model, given, step)
     if json:
-        console.emit({**found.to_json(), "target": compiled.hw.name, "auto_cast": auto_cast.value})
+        console.emit({**found.to_json(), "target": made.hw.name, "auto_cast": auto_cast.value})
         return
     _say_drawn(found.drawn_inputs)
     head = ("", "max abs", "of range", "rel. RMS", "cosine", "arg-max")
@@ -213,118 +206,11 @@ def demo(
         raise typer.Exit(1)
 
 
-def compiled_or_loaded(
-    model: Path,
-    chosen: tuple[str | None, AutoCast, AutoCastType, Extents],
-    cut: Cut,
-    quiet: bool,
-    effort: Effort | None = None,
-) -> Model | SectionedModel:
-    """A NEFF's model, or one compiled now. `chosen`: target, auto-cast, its type, extents."""
-    if _is_neff(model):
-        from systola.api import load
-
-        _require_no_options(*chosen[1:], cut)
-        return load(model, target=chosen[0])
-    return _compiled(model, *chosen, cut, quiet, effort)
-
-
-def _compiled(
-    model: Path,
-    target: str | None,
-    auto_cast: AutoCast,
-    auto_cast_type: AutoCastType,
-    extents: Extents,
-    cut: Cut,
-    quiet: bool,
-    effort: Effort | None = None,
-    to_run: bool = True,
-) -> CompiledModel | CompiledSections:
-    _require_something_cast(auto_cast, auto_cast_type)
-    effort = effort or Effort()
-    with console.progress(quiet) as step:
-        step("starting")
-        from compiler.options import Options
-        from systola.api import compile as compile_model
-        from systola.warm import warming
-
-        with warming() if to_run else contextlib.nullcontext():
-            return compile_model(
-                model,
-                target=target or Options.target,
-                auto_cast=auto_cast.value,
-                auto_cast_type=auto_cast_type.value,
-                shapes=extents.shapes,
-                batch=extents.batch,
-                must_compile=cut.must_compile,
-                minimum_segment_size=cut.minimum_segment_size,
-                host_ops=cut.host_ops,
-                host_nodes=cut.host_nodes,
-                host_dynamic=cut.host_dynamic,
-                pipeline_cores=cut.pipeline_cores,
-                pin_weights=cut.pin_weights,
-                optimize=effort.level,
-                budget=effort.budget,
-                progress=step,
-            )
-
-
-def _is_neff(path: Path) -> bool:
-    """By the name, else by the header's first fields."""
-    if path.suffix.lower() in (".neff", ".onnx"):
-        return path.suffix.lower() == ".neff"
-    from neff import is_neff
-
-    try:
-        with path.open("rb") as file:
-            return is_neff(file.read(64))
-    except OSError:
-        return False
-
-
-def _require_no_options(
-    auto_cast: AutoCast, auto_cast_type: AutoCastType, extents: Extents, cut: Cut
-) -> None:
-    """A NEFF is compiled already."""
-    plain = auto_cast is AutoCast.ALL and auto_cast_type is AutoCastType.BF16
-    if not plain or extents != Extents() or cut != Cut():
-        raise typer.BadParameter(
-            "a NEFF is compiled already: --auto-cast, --auto-cast-type, --shape, --batch, "
-            "--pipeline-cores, --pin-weights and those of the host are for models"
-        )
-
-
 def _write_trace(result: Result | SectionsResult, path: Path, step: Callable[[str], None]) -> None:
     from traces import save
 
     step("write the trace")
     save(result.trace, path)
-
-
-def _require_places(*paths: Path | None) -> None:
-    """Raise SYS-F001, before long work, where one of the files could not be written."""
-    from isa.files import require_place
-
-    for path in paths:
-        if path is not None:
-            require_place(path)
-
-
-def _require_apart(model: Path, *paths: Path | None) -> None:
-    """Raise typer.BadParameter where a file to be written is the model that is read."""
-    for path in paths:
-        if path is not None and path.exists() and model.exists() and path.samefile(model):
-            raise typer.BadParameter(f"{str(path)!r} is the model itself: it would be overwritten")
-
-
-def _require_npz(path: Path | None) -> None:
-    if path is not None and path.suffix != ".npz":
-        raise typer.BadParameter(f"{str(path)!r}: outputs are an archive of arrays, .npz")
-
-
-def _require_something_cast(auto_cast: AutoCast, auto_cast_type: AutoCastType) -> None:
-    if auto_cast is AutoCast.NONE and auto_cast_type is not AutoCastType.BF16:
-        raise typer.BadParameter("--auto-cast none casts nothing: leave out --auto-cast-type")
 
 
 def _write_json(value: dict[str, Any], path: Path) -> None:

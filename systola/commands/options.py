@@ -99,6 +99,16 @@ class Extents:
         return cls(shapes_of(shapes), batch)
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What a model is compiled for, and in which types and extents."""
+
+    target: str | None = None
+    auto_cast: AutoCast = AutoCast.ALL
+    auto_cast_type: AutoCastType = AutoCastType.BF16
+    extents: Extents = field(default_factory=Extents)
+
+
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX model.")]
 NeffFile = Annotated[Path, typer.Argument(metavar="FILE.neff", help="A compiled model.")]
 Target = Annotated[
