@@ -130,6 +130,12 @@ ENTRIES: dict[str, Entry] = {
         _unseen("efficient", unseen.efficient),
         _unseen("diffusion", unseen.diffusion),
         _unseen("graph", unseen.graph),
+        _unseen("segmenter", unseen.segmenter),
+        _unseen("frames", unseen.frames),
+        _unseen("motion", unseen.motion),
+        _unseen("speakers", unseen.speakers),
+        _unseen("poolformer", unseen.poolformer),
+        _unseen("decoder", unseen.decoder),
         _unseen(
             "bert-open",
             unseen.bert_open,

@@ -20,7 +20,7 @@ RECIPES = {
     "none": (("matmul",), ()),
     "onnx": (("light", "calibration"), ("onnx",)),
     "transformers": (("exported", "architectures"), ("torch", "transformers", "onnxscript")),
-    "unseen": (("unseen", "unseen_modules"), ("torch", "transformers")),
+    "unseen": (("unseen", "unseen_modules", "second_wave"), ("torch", "transformers")),
 }
 """By source: the modules that make a model, and the packages whose version decides."""
 

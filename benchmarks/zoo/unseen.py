@@ -15,6 +15,7 @@ from typing import Any
 import onnx
 
 from benchmarks.zoo.exported import SEED, Trace
+from benchmarks.zoo.second_wave import decoder_step, flow, separator, u_net, video
 from benchmarks.zoo.unseen_modules import diffusion_block, graph_net, recurrent, se_net, yolo
 
 OPSET = 17
@@ -217,3 +218,42 @@ def bert_open() -> Trace:
     }
     model = BertModel(config, add_pooling_layer=False)
     return _called(model, inputs, "last_hidden_state")
+
+
+def segmenter() -> Trace:
+    """A U-Net of four levels: skips across it, transposed convolutions; 64 x 64."""
+    return _plain(u_net(), (1, 3, 64, 64))
+
+
+def frames() -> Trace:
+    """A video classifier: convolutions over space, over time, over both; 8 frames of 32 x 32."""
+    return _plain(video(), (1, 3, 8, 32, 32))
+
+
+def motion() -> Trace:
+    """Optical flow: correlations of two images, and one sampled where the other moves."""
+    return _plain(flow(), (1, 3, 64, 64), (1, 3, 64, 64))
+
+
+def speakers() -> Trace:
+    """Conv-TasNet: strided frames of sound, dilated depthwise convolutions, group norms."""
+    return _plain(separator(), (1, 1, 2008))
+
+
+def poolformer() -> Trace:
+    """PoolFormer: pooling for attention, norms over whole images; 64 x 64."""
+    import torch
+    from transformers import PoolFormerConfig, PoolFormerModel
+
+    config = PoolFormerConfig(hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1])
+    images = {"pixel_values": torch.randn(1, 3, 64, 64)}
+    return _called(PoolFormerModel(config), images, "last_hidden_state")
+
+
+def decoder() -> Trace:
+    """A decoder's step: 8 tokens behind 24 whose keys and values come in and go out longer."""
+    import torch
+
+    past = {f"old_{name}": torch.randn(1, 2, 24, 16) for name in ("keys", "values")}
+    tokens = {"ids": torch.randint(0, 60, (1, 8)), "positions": torch.arange(24, 32)[None]}
+    return Trace(decoder_step(), {**tokens, **past})

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 
-def _spread_batch_norms(model: Any) -> Any:
+def spread_batch_norms(model: Any) -> Any:
     """Give every batch norm statistics of its own, so that folding one is not folding nothing."""
     import torch
 
     for m in model.modules():
-        if isinstance(m, torch.nn.BatchNorm2d):
+        if isinstance(m, (torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)):
             torch.nn.init.uniform_(m.weight, 0.5, 1.5)
             torch.nn.init.normal_(m.bias, 0.0, 0.2)
             statistics = dict(m.named_buffers())
@@ -72,7 +72,7 @@ def yolo(classes: int = 4) -> Any:
             corners = torch.cat((middle - sides[..., :2], middle + sides[..., 2:]), -1)
             return torch.cat((corners / w, x[..., 32:].sigmoid()), -1)
 
-    return _spread_batch_norms(Yolo())
+    return spread_batch_norms(Yolo())
 
 
 def recurrent() -> Any:
@@ -121,7 +121,7 @@ def se_net() -> Any:
         Block(16, 16, 3, 1), Block(16, 24, 5, 2), Block(24, 24, 5, 1),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Hardswish(), nn.Linear(24, 10),
     )  # fmt: skip
-    return _spread_batch_norms(net)
+    return spread_batch_norms(net)
 
 
 def diffusion_block() -> Any:
