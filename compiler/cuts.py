@@ -103,8 +103,11 @@ class Cuts:
 
     def may_fit(self, cut: Graph) -> bool:
         """Whether the values of a cut graph fit in SBUF at every moment."""
-        held = profile(cut, _bytes_of(cut, self.hw, self.options))
-        return max(held) <= self.hw.sbuf_partition_bytes
+        return self.most_held(cut) <= self.hw.sbuf_partition_bytes
+
+    def most_held(self, cut: Graph) -> int:
+        """Bytes a partition of the values of a cut graph that are live at its fullest moment."""
+        return max(profile(cut, _bytes_of(cut, self.hw, self.options)))
 
     def folds(self) -> bool:
         """Whether folding rows onto partitions changes anything."""

@@ -130,16 +130,20 @@ class Drafts:
             yield Knobs(fold_rows=folded)
             room = 50
         passed: Knobs | None = None
+        held: list[int] = []
         for strips in () if uncut else STRIPS:
             knobs = Knobs(strips=strips, strip_room=room, fold_rows=folded)
             cut = self.cuts.cut(knobs)
             if (folded, room) in self._hopeless or cut is None or len(cut.nodes) == nodes:
                 break  # it is no finer, or no better
             nodes, passed = len(cut.nodes), knobs
-            if self.cuts.may_fit(cut):
+            held.append(self.cuts.most_held(cut))
+            if held[-1] <= self.hw.sbuf_partition_bytes:
                 yield knobs
                 passed = None
-        # the finest, for the estimate may be wrong
+            elif held[-1 - REPEATED :] == held[-1:] * (1 + REPEATED):
+                break  # what is fullest is not what is cut
+        # the finest of all, for the estimate may be wrong
         if passed is not None and (folded, room) not in self._hopeless:
             yield passed
 

@@ -7,7 +7,7 @@ Read  `strip_dims.py` for the dimension of each value, `by_image.py` for batches
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -22,7 +22,7 @@ from compiler.graph_passes.by_image import (
     least_between,
 )
 from compiler.graph_passes.strip_dims import dims_of, has_product
-from compiler.lowering.groups import ends_in_dram, group, never_whole
+from compiler.lowering.groups import Group, ends_in_dram, group, never_whole
 from compiler.lowering.layout import read_in_parts
 
 VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
@@ -46,10 +46,10 @@ Bytes = Callable[[Value], int]
 """Bytes a partition that a value takes in the layout it will have."""
 
 
-def profile(graph: Graph, bytes_of: Bytes) -> list[int]:
+def profile(graph: Graph, bytes_of: Bytes, groups: Sequence[Group] | None = None) -> list[int]:
     """Bytes a partition that are live while each node runs; weights are not counted, nor what is
     fused away."""
-    groups = group(graph)
+    groups = group(graph) if groups is None else groups
     stored = ends_in_dram(graph, groups)
     fused = never_whole(graph, groups) | stored
     last = {v.id: len(graph.nodes) for v in graph.outputs}
@@ -84,13 +84,14 @@ def find_region(
 ) -> Region | None:
     """The last span of nodes in front of `before` that exceeds the budget and can be striped."""
     end = len(graph.nodes) if before is None else before
-    live = profile(graph, bytes_of)
+    groups = group(graph)
+    live = profile(graph, bytes_of, groups)
     over = [i for i in range(end) if live[i] > budget_bytes]
     while over:
         last = first = over.pop()
         while over and over[-1] >= first - 1:
             first = over.pop()
-        first, last = _whole_groups(graph, first, last, end)
+        first, last = _whole_groups(graph, groups, first, last, end)
         over = [i for i in over if i < first]
         if images_of(graph, first, last) > 1:
             small = SMALL * budget_bytes
@@ -108,12 +109,14 @@ def find_region(
     return None
 
 
-def _whole_groups(graph: Graph, first: int, last: int, end: int) -> tuple[int, int]:
+def _whole_groups(
+    graph: Graph, groups: Sequence[Group], first: int, last: int, end: int
+) -> tuple[int, int]:
     """The span with the rest of every product that it cuts: what is fused has no border inside."""
     at = {id(n): i for i, n in enumerate(graph.nodes)}
     spans = [
         (min(places), max(places))
-        for members in group(graph)
+        for members in groups
         if members.anchor.op == "matmul"
         for places in [[at[id(n)] for n in members.nodes]]
     ]
