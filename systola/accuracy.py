@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from compiler.errors import UsageError
 from compiler.graph.evaluate import evaluate
-from compiler.graph.graph import Graph
+from compiler.graph.graph import Graph, Node
 from compiler.graph.ops import CORE_OPS
 from systola.inputs import Array
 from systola.models import CompiledModel
@@ -151,19 +151,25 @@ def _bound(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, Array]:
 def _named_values(
     graph: Graph, model: str | Path | bytes | onnx.ModelProto
 ) -> dict[str, tuple[str, str]]:
-    """The model's tensors that the compiled graph has: tensor -> (operator, compiled value).
+    """The model's tensors that the compiled graph has: tensor -> (operator, compiled value)."""
+    known = {name for node in proto_of(model).graph.node for name in node.output if name}
+    return {base: (node.op, node.output.name) for base, node in last_made(graph, known).items()}
+
+
+def last_made(graph: Graph, known: Collection[str]) -> dict[str, Node]:
+    """The node that makes each tensor of a model, by its name.
 
     A pass that rewrites the operator behind a tensor adds its own steps to the name
-    (`conv1/add/add`): the last value whose name leads back to the tensor is the tensor.
+    (`conv1/add/add`): the last value whose name leads back to the tensor is the tensor. One that
+    stands for it but is not equal to it has a name that leads nowhere.
     """
-    known = {name for node in proto_of(model).graph.node for name in node.output if name}
     found = {}
     for node in graph.nodes:
         base = node.output.name
         while base not in known and _STEP.search(base):
             base = _STEP.sub("", base)
         if base in known:
-            found[base] = (node.op, node.output.name)
+            found[base] = node
     return found
 
 

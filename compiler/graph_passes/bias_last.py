@@ -10,6 +10,7 @@ goes with the activation for nothing.
 from __future__ import annotations
 
 from compiler.graph.graph import Graph, Value
+from compiler.graph_passes.rebuild import Rebuilder
 from compiler.graph_passes.rewriting import Match, RuleSet, rewrite, rule_for
 
 RULES: RuleSet = {}
@@ -23,7 +24,23 @@ def bias_last(graph: Graph) -> Graph:
         if n.op == "add" and not any(map(graph.is_constant, n.inputs))
     }
     there = any(n.op == "relu" and n.inputs[0].id in sums for n in graph.nodes)
-    return rewrite(graph, RULES) if there else graph
+    return _Unbiased(rewrite(graph, RULES)).run() if there else graph
+
+
+class _Unbiased(Rebuilder):
+    """The same graph, where a product without its bias has the name of no tensor any more."""
+
+    keeps_names = True
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph)
+        producers, readers = graph.producers(), graph.consumers()
+        for node in graph.nodes:
+            behind = [n for n in readers.get(node.output.id, ()) if n.op == "add"]
+            constant = any(graph.is_constant(v) for n in behind for v in n.inputs)
+            if node.op == "add" and constant and not any(map(graph.is_constant, node.inputs)):
+                makers = [producers.get(v.id) for v in node.inputs]
+                self.changed |= {n.output.id for n in makers if n is not None and n.op == "conv"}
 
 
 @rule_for(RULES, "relu")

@@ -177,6 +177,7 @@ class _Folded(Rebuilder):
     def __init__(self, graph: Graph, found: _Shuffles) -> None:
         super().__init__(graph)
         self.found = found
+        self.changed = {v for v, order in found.orders.items() if (np.diff(order) != 1).any()}
 
     def node(self, node: Node) -> None:
         out, graph = node.output, self.graph

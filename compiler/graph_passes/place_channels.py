@@ -61,6 +61,7 @@ class _Placed(Rebuilder):
     def __init__(self, graph: Graph, flows: Flows) -> None:
         super().__init__(graph)
         self.flows = flows
+        self.changed = {v.id for v in graph.values() if flows.place_of(v) is not None}
 
     def node(self, node: Node) -> None:
         out = node.output

@@ -8,13 +8,18 @@ from typing import ClassVar
 from compiler.graph.builder import GraphBuilder
 from compiler.graph.graph import Graph, Node, Value
 
+OTHERWISE = "/otherwise"
+"""Behind the name of a value that stands for a tensor of the model but is not equal to it."""
+
 
 class Rebuilder:
     """One walk. `new` has the value that stands for each old one, by the old one's id.
 
     Attributes:
         keeps_names: whether what stands for an old value is equal to it and may bear its name.
-        changed: ids of the old values for which that does not hold.
+        changed: ids of the old values for which that does not hold, since their channels lie in
+            another order, say: what stands for one bears a name that leads back to no tensor of
+            the model, so that nobody compares the two.
     """
 
     keeps_names: ClassVar[bool] = False
@@ -52,7 +57,10 @@ class Rebuilder:
     def nodes(self) -> None:
         """Rebuild every node."""
         for node in self.graph.nodes:
-            with self.b.origin(node.sources, node.output.name):
+            name = node.output.name
+            if node.output.id in self.changed:
+                name += OTHERWISE
+            with self.b.origin(node.sources, name):
                 self.node(node)
 
     def node(self, node: Node) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from compiler.graph.attrs import integer, pairs
 from compiler.graph.graph import Array, Graph, Node, Value, is_float
 from compiler.graph_passes.affine import merge_constants
-from compiler.graph_passes.rebuild import Rebuilder
+from compiler.graph_passes.rebuild import OTHERWISE, Rebuilder
 from compiler.graph_passes.rewriting import rewrite
 
 
@@ -148,6 +148,7 @@ class _Shifter(Rebuilder):
         super().__init__(graph)
         self.shifts = shifts
         self.inside = {clip.product.id for clip in shifts.clips.values()}
+        self.changed = {*shifts.clips, *self.inside}
 
     def node(self, node: Node) -> None:
         clip = self.shifts.clips.get(node.output.id)
@@ -169,7 +170,8 @@ class _Shifter(Rebuilder):
         if any(low or high for low, high in pairs(node, "pads")):
             bias = self.shifts.clips[node.inputs[0].id].bias
             attrs["fill"] = tuple(float(-x) for x in bias)
-        made = self.b.emit("conv", *(self.new[v.id] for v in node.inputs), **attrs)
+        with self.b.origin(node.sources, node.output.name + OTHERWISE):
+            made = self.b.emit("conv", *(self.new[v.id] for v in node.inputs), **attrs)
         if node.output.id not in self.inside:  # else its clip is moved by that, too
             moved = self.shifts.moved[node.output.id]
             made = self.b.emit("add", made, self._channels(moved, made))
