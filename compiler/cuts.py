@@ -119,7 +119,7 @@ class Cuts:
             blind = {"stripe", "tensorize", "plan-memory"} & self.options.without
             graph = self._shifted
             held = _bytes_of(graph, self.hw, self.options)
-            self._borders = [] if blind else borders(graph, held)
+            self._borders = [] if blind else borders(graph, held, self.hw.sbuf_partition_bytes)
         return self._borders
 
     def _base(self, folded: bool, apart: int = 0) -> Graph:

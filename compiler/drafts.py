@@ -239,7 +239,8 @@ class Drafts:
         if least is None or (best is not None and best.ticks <= least.ticks):
             return found
         for place in (least.knobs.apart - 1, least.knobs.apart + 1):
-            draft = self._tried(replace(least.knobs, apart=place)) if place not in firsts else None
+            beside = Knobs(apart=place, fold_rows=folded)
+            draft = self._tried(beside) if place not in firsts else None
             if draft is not None:
                 found.append(draft)
                 if draft.ticks < least.ticks:
@@ -247,14 +248,16 @@ class Drafts:
         return found
 
     def _tried(self, knobs: Knobs) -> Draft | None:
-        """A draft of images apart, where the rest fits."""
-        cut = self.cuts.cut(knobs) if knobs.apart else None
-        if cut is None or not self.cuts.may_fit(cut):
-            return None
-        try:
-            return self.draft(knobs, thorough=False)
-        except CapacityError:
-            return None
+        """A draft of images apart, the rest as it is where that fits, or in parts as needed."""
+        parts = replace(knobs, strips=AS_NEEDED, strip_room=ROOMS_AS_NEEDED[0])
+        for setting in (knobs, parts) if knobs.apart else ():
+            cut = self.cuts.cut(setting)
+            if cut is not None and self.cuts.may_fit(cut):
+                try:
+                    return self.draft(setting, thorough=False)
+                except CapacityError:
+                    pass
+        return None
 
     def _far_from_bound(self, draft: Draft) -> bool:
         """Whether less time is possible by far, going by the columns that products take."""

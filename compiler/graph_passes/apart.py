@@ -7,7 +7,8 @@ Before                                After, for each of N images
 
 What only a single image can be is folded then (`fold_rows.py`, `fold_pooled.py`), and little is
 live at once. Late layers, with short rows and many weights, take all images together. Where
-one ends and the other begins is one of few *borders*, which drafts compare.
+one ends and the other begins is one of few *borders*, which drafts compare. A large batch is
+first cut in groups, which go all the way.
 
 Needs    static shapes; before the folding.
 Leaves   a graph that evaluates to the same values.
@@ -26,13 +27,16 @@ from compiler.lowering.groups import group, is_elementwise, never_whole
 NEAR = 4
 """Nodes from one border to the next, at least: between are those of one layer."""
 
+TOGETHER = 8
+"""Images that go through the late layers together: 7 x 7 elements of each nearly fill a tile."""
 
 MOST_NODES = 1500
 """Nodes in front of a border, all images counted: drafts of more take too long to make."""
 
 
-def borders(graph: Graph, bytes_of: Bytes) -> list[tuple[int, ...]]:
-    """Places at which images may join: levels of nodes behind which little is live.
+def borders(graph: Graph, bytes_of: Bytes, budget_bytes: int) -> list[tuple[int, ...]]:
+    """Places at which images may join: levels of nodes behind which little is live, which half
+    of the budget has room for.
 
     A level begins where half as many bytes a partition cross as anywhere before. Of each the first
     node behind which the fewest elements, of the fewest values, are live, with what is elementwise
@@ -41,17 +45,20 @@ def borders(graph: Graph, bytes_of: Bytes) -> list[tuple[int, ...]]:
     first, end = _span(graph)
     if not any(node.op == "conv" for node in graph.nodes[first:end]):
         return []  # no images
-    end = min(end, first + MOST_NODES // images_of(graph, first, first))
+    images = images_of(graph, first, first)
+    end = min(end, first + MOST_NODES // images)
     levels: list[list[tuple[int, int, int]]] = []  # (elements, values, node)
-    least = 0
+    least = budget_bytes
     for i, crossing in enumerate(_crossing(graph, end)[first:], first):
         if crossing is None:
             continue
-        held, elements = sum(map(bytes_of, crossing)), sum(math.prod(v.shape) for v in crossing)
-        if not levels or 2 * held <= least:
+        held = sum(map(bytes_of, crossing)) * min(images, TOGETHER) // images
+        elements = sum(math.prod(v.shape) for v in crossing)
+        if 2 * held <= least:
             levels.append([])
             least = held
-        levels[-1].append((elements, len(crossing), i))
+        if levels:
+            levels[-1].append((elements, len(crossing), i))
     found: list[tuple[int, ...]] = []
     for level in levels:
         fewest = min(level)[:2]
@@ -65,22 +72,42 @@ def borders(graph: Graph, bytes_of: Bytes) -> list[tuple[int, ...]]:
 
 
 def images_apart(graph: Graph, last: int) -> Graph:
-    """The graph with everything up to node `last` computed image by image."""
-    first, _ = _span(graph)
-    region = Region(first, last, batch_dims(graph, first, last))
-    return stripe(graph, region, images_of(graph, first, last))
+    """The graph with everything up to node `last` computed image by image.
+
+    Of more than `TOGETHER` images so many go through the layers behind before the next.
+    """
+    first, end = _span(graph)
+    runs = [(first, end)]
+    images = images_of(graph, first, last)
+    if images > TOGETHER:
+        whole = Region(first, end - 1, batch_dims(graph, first, end - 1))
+        grouped = stripe(graph, whole, -(-images // TOGETHER))
+        found = [run for run in _runs(grouped) if run[1] - run[0] == end - first]
+        if len(found) == -(-images // TOGETHER):
+            graph, runs = grouped, found
+    for start, _ in reversed(runs):
+        stop = start + last - first
+        region = Region(start, stop, batch_dims(graph, start, stop))
+        graph = stripe(graph, region, images_of(graph, start, stop))
+    return graph
 
 
 def _span(graph: Graph) -> tuple[int, int]:
     """The first nodes [first, end) that compute every image of a batch by itself."""
-    count = len(graph.nodes)
-    first = next((i for i in range(count) if images_of(graph, i, i) > 1), count)
-    end = first
-    while end < count and images_of(graph, end, end) > 1:
-        end += 1
-    if first < end and images_of(graph, first, end - 1) == 1:
-        return first, first  # of several batches
-    return first, end
+    return next(iter(_runs(graph)), (len(graph.nodes), len(graph.nodes)))
+
+
+def _runs(graph: Graph) -> list[tuple[int, int]]:
+    """Every longest span of nodes that compute every image of one batch by itself."""
+    found: list[tuple[int, int]] = []
+    images = 1
+    for i in range(len(graph.nodes)):
+        before, images = images, images_of(graph, i, i)
+        if images > 1 and images == before:
+            found[-1] = found[-1][0], i + 1
+        elif images > 1:
+            found.append((i, i + 1))
+    return found
 
 
 def _crossing(graph: Graph, end: int) -> list[list[Value] | None]:
