@@ -57,6 +57,9 @@ MOST_DRAFTED = 20_000
 """Instructions drafted after which one cut that gains nothing is enough to stop."""
 
 
+MOST_REFUSED = 3_000
+"""Nodes in drafts without room after which everything goes from DRAM to DRAM instead."""
+
 FREE_DMA = 30
 """Percent that loading counts where the array is what a program waits for."""
 
@@ -94,10 +97,11 @@ class Drafts:
     def __init__(self, graph: Graph, hw: Hardware, options: Options, clock: Clock) -> None:
         self.hw, self.options, self.clock = hw, options, clock
         self.cuts = Cuts(graph, hw, options, clock, self._fits)
-        self._odd: RefusedError | None = None  # of the last tile that no engine could read
         self._refused: CapacityError | None = None  # the last draft, if it was
         self._repeated = 0  # refusals in a row that are one
         self._hopeless: set[tuple[bool, int]] = set()  # folding and room where finer cuts fail too
+        self._in_vain = 0  # nodes of all drafts that did not fit
+        self._odd: RefusedError | CapacityError | None = None  # of the last tile, if not for room
 
     def draft(self, knobs: Knobs, *, thorough: bool = True, exhaustive: bool = False) -> Draft:
         """Lower and plan, as `draft_of`. Raises CapacityError."""
@@ -152,7 +156,7 @@ class Drafts:
         try:
             return self._best(folded=True)
         except CapacityError:
-            if self.cuts.folds():
+            if self.cuts.folds() and self._hopeful():
                 with suppress(CapacityError):
                     return self._best(folded=False)
             if "stripe" in self.options.without:
@@ -174,16 +178,20 @@ class Drafts:
         """Whether a graph can be lowered and has room in the order in which it stands."""
         try:
             program = lowered_of(graph, self.hw, self.options, Knobs(strips=SPILLED)).program
-        except RefusedError as error:
+        except (RefusedError, CapacityError) as error:
             self._odd = error
             return False
+        self._odd = None
         return fits(program, dependencies(program), self.hw)
 
     def _unfit(self, error: UnfitError) -> RefusedError:
         """The refusal of a node that has no room, or no layout, however it is cut."""
         node, graph = error.node, self.cuts.graph.name
-        if self._odd is not None:
+        if isinstance(self._odd, RefusedError):
             return refused_nodes([(node, reason) for _, reason in self._odd.nodes], graph)
+        if self._odd is not None:
+            reason = f"no instruction holds it, however it is cut: {self._odd.found}"
+            return refused_nodes([(node, reason)], graph)
         reason = (
             f"it wants at least {error.partition_bytes} bytes a partition of SBUF however it is "
             f"cut, and there are {self.hw.sbuf_partition_bytes}"
@@ -202,6 +210,7 @@ class Drafts:
             except CapacityError as error:
                 refused = error
                 self._note(error, knobs)
+                self._in_vain += len(self.cuts.prepared(knobs).nodes)
                 continue
             self._refused, self._repeated = None, 0
             found.append(draft)
@@ -308,17 +317,23 @@ class Drafts:
         leave more room."""
         yield from self.candidates(folded)
         for room in () if "stripe" in self.options.without else ROOMS_AS_NEEDED:
+            if not self._hopeful():
+                return
             knobs = Knobs(strips=AS_NEEDED, strip_room=room, fold_rows=folded)
             if (not found or room == ROOMS_AS_NEEDED[0]) and self.cuts.cut(knobs) is not None:
                 yield knobs
         for room in ROOMS[1:]:
-            if not found:
+            if not found and self._hopeful():
                 yield from self.candidates(folded, room)
+
+    def _hopeful(self) -> bool:
+        """Whether looking on for a cut that fits is worth the time; there is another way."""
+        return self._in_vain < MOST_REFUSED
 
     def _by_search(self, folded: bool, refused: CapacityError | None) -> Draft:
         """The first candidate that fits with places searched for."""
         for knobs in self.candidates(folded):
-            if knobs.strips:
+            if knobs.strips and self._hopeful():
                 try:
                     return self.draft(knobs)
                 except CapacityError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.errors import CapacityError
 from compiler.graph.attrs import pairs
 from compiler.graph.graph import Graph, Node
 from compiler.graph_passes.last_bits import last_bits, lost_bits
@@ -57,6 +58,7 @@ from compiler.lowering.window import lower_window
 from compiler.tiles.iterate import Mismatch
 from isa.activation.functions import needs_table_load
 from isa.dtypes import DType
+from isa.errors import IllegalError
 from isa.hardware import Hardware
 from isa.kernel import Ap, Buffer, Kernel, VirtualProgram
 from isa.kernel.descriptors import share_out
@@ -83,6 +85,9 @@ PLACED: dict[str, Callable[[Lowering, Node, Spec], None]] = {
 }
 PRODUCTS = ("matmul", "conv", "conv_transpose")
 
+
+TOO_LONG = "SYS-I001"
+"""A field does not hold its value: a dimension has more elements than an access pattern counts."""
 
 AHEAD_S = 7e-6
 """How far engines run ahead of each other, at most: what more one idles is lost to it."""
@@ -171,6 +176,16 @@ def lower(
         except Mismatch as error:
             reason = f"its operands lie as no engine can read them ({error})"
             raise refused_nodes([(members.anchor, reason)], graph.name) from error
+        except IllegalError as error:
+            if error.code != TOO_LONG:
+                raise
+            raise CapacityError(
+                "SYS-S007",
+                "what an instruction works on is counted in its fields",
+                found=error.found,
+                at=", ".join(map(str, members.anchor.sources)) or members.anchor.op,
+                hint="compile for a smaller batch or shape",
+            ) from error
         lo.spent[id(members.anchor)] = lo.load.since(before)
         lo.note_infinite(v for n in members.nodes for v in n.outputs)
         store_finished(lo, members)

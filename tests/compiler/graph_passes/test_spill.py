@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from compiler.bound import bound
@@ -18,6 +19,7 @@ from compiler.graph.graph import FP32, Graph, Value
 from compiler.graph_passes.split_sums import split_sums
 from compiler.knobs import SPILLED, Knobs
 from compiler.options import Options
+from compiler.partition.compile import compile_any
 from compiler.pipeline import Compiled, compile_graph, finished
 from isa.hardware import Hardware, load_target
 from tests.compiler.device_run import run, worst
@@ -175,3 +177,21 @@ def test_split_reductions(kind: str) -> None:
     split = split_sums(graph, {id(graph.nodes[0]): 3})
     assert sum(n.op == "slice" for n in split.nodes) == 3
     assert worst(evaluate(split, inputs), evaluate(graph, inputs)) < 1e-6
+
+
+def test_what_has_no_room_goes_to_the_host() -> None:
+    """A running sum over more than an instruction counts is the host's, with the reason."""
+    value = onnx.helper.make_tensor_value_info
+    float32, many = onnx.TensorProto.FLOAT, [1, 131072]
+    nodes = [
+        onnx.helper.make_node("Relu", ["x"], ["a"]),
+        onnx.helper.make_node("CumSum", ["a", "axis"], ["y"], name="sums"),
+    ]
+    axis = onnx.numpy_helper.from_array(np.array(1), "axis")
+    ends = [value("x", float32, many)], [value("y", float32, many)]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", *ends, [axis]))
+    made = compile_any(model, Options(auto_cast="none"))
+    assert [op["node"] for op in made.report["host_ops"]] == ["sums"]
+    assert "however it is cut" in made.report["host_ops"][0]["reason"]
+    with pytest.raises(UnsupportedError, match="SYS-P001"):
+        compile_any(model, Options(must_compile=True))
