@@ -85,6 +85,8 @@ def _matmul(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     w = constant.index(True)
     value, k, free = sides[1 - w]
     view = _contracted(lo, value, k, free, math.prod(shape) / lo.hw.pe_columns)
+    if math.prod(node.inputs[w].shape[:-2]) > 1 and view.part_dims() != [k]:
+        view = lo.from_first(value, Spec.of(value.shape, k))  # where each matrix of weights begins
     other = _operand(view, k, free, rank, w)
     extent = node.inputs[0].shape[sides[0][1]]
     stationary = (0 if spec.dim == rank - 2 else 1) == w

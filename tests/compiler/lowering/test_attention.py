@@ -166,3 +166,17 @@ def test_what_is_read_elsewhere_is_not_fused_away() -> None:
     rng = np.random.default_rng(2)
     arrays = {n: rng.standard_normal((40, 32)).astype(np.float32) for n in "qkv"}
     assert error_on_device(graph, arrays) < 2e-5
+
+
+def test_constant_queries_meet_heads_that_lie_side_by_side_on_partitions() -> None:
+    rng = np.random.default_rng(0)
+    b = GraphBuilder("queries")
+    x = b.input("x", (1, 64, 128), FP32)
+    w = b.constant(rng.standard_normal((128, 128)).astype(np.float32) / 11)
+    keys = b.emit("reshape", b.emit("matmul", x, w), shape=(1, 64, 4, 32))
+    keys = b.emit("transpose", keys, perm=(0, 2, 3, 1))
+    queries = b.constant(rng.standard_normal((1, 4, 50, 32)).astype(np.float32) / 6)
+    b.output(b.emit("matmul", queries, keys), "scores")
+    graph = b.finish()
+    inputs = {"x": rng.standard_normal((1, 64, 128)).astype(np.float32)}
+    assert worst(run(compiled(graph), inputs), evaluate(graph, inputs)) < 1e-5
