@@ -18,7 +18,8 @@ from typing import Any
 
 from compiler.autotune_cache import Cache, Ticks
 from compiler.cost import Simulated
-from compiler.drafts import Draft, Drafts
+from compiler.draft import Draft
+from compiler.drafts import Drafts
 from compiler.errors import CapacityError
 from compiler.knobs import CHOICES, Knobs
 from isa.hardware import Hardware

@@ -1,7 +1,7 @@
-"""Drafts: a graph cut, lowered and planned, as often as it takes to find the best setting of knobs.
+"""The search for the best setting of knobs: drafts, as many as it takes.
 
 In    a simplified graph
-Out   `Draft`: a plan of a lowered program, its end predicted to the tick
+Out   the best `Draft` (`draft.py`)
 Read  `knobs.py` for what can be set, `cuts.py` for what drafts share, `autotune.py` for a longer
       search
 
@@ -13,27 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from compiler.bound import bound
 from compiler.clock import Clock
 from compiler.cuts import Cuts
+from compiler.draft import Draft, draft_of, lowered_of, schedule_options
 from compiler.errors import CapacityError
 from compiler.graph.graph import Graph
 from compiler.graph_passes.spill import UnfitError
 from compiler.knobs import AS_NEEDED, SPILLED, STRIPS, Knobs
 from compiler.lowering.brief import brief_values
-from compiler.lowering.hand_over import HandOver
 from compiler.lowering.image import find_images
-from compiler.lowering.lower import Lowered, lower
 from compiler.lowering.refusals import RefusedError, refused_nodes
-from compiler.multicore.pin import Pinned, plan_pinned
 from compiler.options import Options
-from compiler.schedule import Plan, ScheduleOptions, fits, plan
-from compiler.schedule.policies import IN_ORDER
+from compiler.schedule import fits, plan
 from isa.hardware import Hardware
-from isa.kernel.dependencies import Dependencies, dependencies
-from isa.kernel.virtual import VirtualProgram
+from isa.kernel.dependencies import dependencies
 
 ROOMS = (100, 50, 35)
 """Percent of SBUF that values may fill uncut, the next where nothing fits."""
@@ -71,24 +67,6 @@ REPEATED = 2
 
 CLOSE = 1.02
 """Drafts not slower than this have places searched for before one is taken."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A graph lowered and planned, not yet made into a program."""
-
-    graph: Graph
-    lowered: Lowered
-    program: VirtualProgram
-    deps: Dependencies
-    planned: Plan
-    pinned: Pinned | None = None
-    knobs: Knobs = field(default_factory=Knobs)
-
-    @property
-    def ticks(self) -> int:
-        """When the last instruction is expected to complete."""
-        return self.planned.predicted_ticks
 
 
 class Drafts:
@@ -347,21 +325,6 @@ def _needed(error: CapacityError) -> tuple[str, str]:
     return error.code, error.found.partition(";")[0]
 
 
-def schedule_options(
-    options: Options, *, thorough: bool = True, exhaustive: bool = False
-) -> ScheduleOptions:
-    """What the options leave of scheduling. Arguments as in `ScheduleOptions`."""
-    off = options.without
-    return ScheduleOptions(
-        reorder="schedule" not in off,
-        prefetch=not {"prefetch", "plan-memory", "schedule"} & off,
-        queues=1 if "schedule" in off else None,
-        policies=IN_ORDER if options.level == 1 else None,
-        thorough=thorough,
-        exhaustive=exhaustive,
-    )
-
-
 def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
     """The graphs of `Drafts.candidates`, types still to be chosen."""
     drafts = Drafts(graph, hw, options, Clock(lambda _: None))
@@ -369,51 +332,3 @@ def attempts(graph: Graph, hw: Hardware, options: Options) -> Iterator[Graph]:
         cut = drafts.cuts.cut(knobs)
         assert cut is not None, "candidates can be cut"
         yield cut
-
-
-def lowered_of(
-    graph: Graph, hw: Hardware, options: Options, knobs: Knobs, over: HandOver | None = None
-) -> Lowered:
-    """Lower a graph whose types are chosen, as far as the options let it."""
-    off = options.without
-    return lower(
-        graph,
-        hw,
-        fuse="fuse-loops" not in off,
-        tensorize="tensorize" not in off,
-        resident="plan-memory" not in off,
-        over=over,
-        knobs=knobs,
-    )
-
-
-def draft_of(
-    graph: Graph,
-    hw: Hardware,
-    options: Options,
-    clock: Clock,
-    knobs: Knobs | None = None,
-    *,
-    over: HandOver | None = None,
-    thorough: bool = True,
-    exhaustive: bool = False,
-) -> Draft:
-    """Lower and plan a graph whose types are chosen.
-
-    Args:
-        over: as in `lower`.
-        thorough, exhaustive: as in `ScheduleOptions`.
-    Raises:
-        CapacityError: it does not fit.
-    """
-    knobs = knobs or Knobs()
-    clock.step("tensorize")
-    lowered = lowered_of(graph, hw, options, knobs, over)
-    clock.step("schedule")
-    wanted = schedule_options(options, thorough=thorough, exhaustive=exhaustive)
-    if options.pin_weights:
-        pinned, deps, planned = plan_pinned(lowered.program, hw, wanted)
-        return Draft(graph, lowered, pinned.run, deps, planned, pinned, knobs)
-    deps = dependencies(lowered.program)
-    planned = plan(lowered.program, deps, hw, wanted)
-    return Draft(graph, lowered, lowered.program, deps, planned, None, knobs)

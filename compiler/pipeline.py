@@ -29,7 +29,8 @@ from compiler.bound import Bound, bound, without_traffic
 from compiler.clock import Clock, Progress
 from compiler.cost import Simulated
 from compiler.cuts import with_types
-from compiler.drafts import Draft, Drafts
+from compiler.draft import Draft
+from compiler.drafts import Drafts
 from compiler.errors import VerifyError
 from compiler.frontends.onnx import import_onnx
 from compiler.graph.graph import Graph

@@ -52,18 +52,7 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
     groups = integer(node, "groups")
     blocks, blocks_out = folds(node)
     if node.inputs[0].id in lo.images:
-        source = lo.images[node.inputs[0].id]
-        if isinstance(source.block, Bands):
-            convolve_bands(lo, node, spec, behind, source, source.block)
-            return
-        image = PackedImage(lo, node, source, source.block, blocks_out)
-        moving, stacked = packed_terms(source.block, image.view, weights)
-        if blocks_out > 1:
-            dtype, name = device_dtype(node.inputs[1].dtype), node.inputs[1].name
-            terms = weight_terms(lo, stacked, moving, dtype, name, 2)
-            into_blocks(lo, node, behind, terms, image.need_part)
-        else:
-            _product(lo, node, spec, Ahead(behind, image), moving, stacked, 2)
+        _of_image(lo, node, spec, behind, weights)
         return
     if blocks > blocks_out:
         out_of_blocks(lo, node, spec, behind, weights)
@@ -75,7 +64,7 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
         return
     if blocks > 1:
         weights = block_diagonal(repeated(weights, blocks), blocks)
-    kernel, rank = weights.shape[2:], len(weights.shape) - 2
+    kernel = weights.shape[2:]
     if groups == weights.shape[0] and weights.shape[1] == 1:
         depthwise(lo, node, spec, behind, view, weights)
         return
@@ -87,10 +76,32 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
         moving = [_tap(view, node, tap) for tap in itertools.product(*map(range, kernel))]
         grouped(lo, node, spec, behind, moving, classes)
         return
-    packing, filled = (
-        NONE,
-        node.inputs[0].id in lo.haloed or lo.views[node.inputs[0].id] is not view,
-    )
+    _by_taps(lo, node, spec, behind, view, weights)
+
+
+def _of_image(lo: Lowering, node: Node, spec: Spec, behind: Behind, weights: Array) -> None:
+    """A convolution of an image that a model begins with, loaded as it reads it."""
+    source, blocks_out = lo.images[node.inputs[0].id], folds(node)[1]
+    if isinstance(source.block, Bands):
+        convolve_bands(lo, node, spec, behind, source, source.block)
+        return
+    image = PackedImage(lo, node, source, source.block, blocks_out)
+    moving, stacked = packed_terms(source.block, image.view, weights)
+    if blocks_out > 1:
+        dtype, name = device_dtype(node.inputs[1].dtype), node.inputs[1].name
+        terms = weight_terms(lo, stacked, moving, dtype, name, 2)
+        into_blocks(lo, node, behind, terms, image.need_part)
+    else:
+        _product(lo, node, spec, Ahead(behind, image), moving, stacked, 2)
+
+
+def _by_taps(
+    lo: Lowering, node: Node, spec: Spec, behind: Behind, view: View, weights: Array
+) -> None:
+    """A dense convolution: taps packed, in pairs, or one by one, whichever is cheapest."""
+    kernel, rank, blocks_out = weights.shape[2:], len(weights.shape) - 2, folds(node)[1]
+    packing = NONE
+    filled = node.inputs[0].id in lo.haloed or lo.views[node.inputs[0].id] is not view
     if rank == 2 and node.inputs[0].id not in lo.joined and flat(view, filled):
         packing = choose(
             lo,
@@ -100,7 +111,7 @@ def conv(lo: Lowering, node: Node, spec: Spec, behind: Behind) -> None:
             view.buffer.size_bytes,
             view.dtype.size_bytes,
         )
-    if rank == 2 and lo.tensorize and classes is None:
+    if rank == 2 and lo.tensorize:
         plane, size = view.buffer.size_bytes, view.dtype.size_bytes
         other = cost_of(
             lo.hw, packing, weights.shape[1], kernel, _tap_cycles(lo, node), plane, size

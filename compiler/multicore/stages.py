@@ -21,7 +21,8 @@ from typing import Any
 from compiler.bound import bound
 from compiler.clock import Clock, Progress
 from compiler.cost import Simulated, Throughput
-from compiler.drafts import Draft, attempts, draft_of
+from compiler.draft import Draft, draft_of
+from compiler.drafts import attempts
 from compiler.errors import CapacityError, UsageError
 from compiler.frontends.onnx import import_onnx
 from compiler.graph.graph import Graph, Value
