@@ -55,8 +55,13 @@ def lower_reduce(lo: Lowering, node: Node) -> None:
         across = [d for d in view.part_dims() if d in axes]
     if across and not _summable(view, across):
         largest = max(across, key=lambda d: value.shape[d])
-        view = lo.view(value, Spec.of(value.shape, largest))
+        spec = Spec.of(value.shape, largest)
+        view = lo.view(value, spec)
         across = [d for d in view.part_dims() if d in axes]
+        if across and not _summable(view, across):  # its blocks are those of `spec`, not their runs
+            plain = lo.allocate(value.shape, view.dtype, spec, f"{value.name}/plain")
+            lo.copy(plain, view)
+            view = plain
     kept_shape = tuple(1 if d in axes else e for d, e in enumerate(value.shape))
     scale = 1.0 / math.prod(value.shape[a] for a in axes) if kind == "mean" else 1.0
     free_axes = [a for a in axes if a not in across and view.shape[a] > 1]

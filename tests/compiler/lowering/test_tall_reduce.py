@@ -34,3 +34,17 @@ def test_a_sum_over_partitions_may_be_read_in_psum(size: int, without: frozenset
     graph = b.finish()
     inputs = {"x": np.random.default_rng(size).random((1, size, 1, 1)).astype(np.float32)}
     assert error_on_device(graph, inputs, auto_cast="none", without=without) <= 1e-5
+
+
+def test_channels_joined_with_positions() -> None:
+    """A sum over channels and positions that a reshape joined: neighbours lie on one partition."""
+    b = GraphBuilder("joined")
+    x = b.input("x", (1, 256, 6, 6), FP32)
+    ones, none = (1, 1), ((0, 0), (0, 0))
+    pooled = b.emit(
+        "reduce_window", x, kind="max", window=ones, strides=ones, dilations=ones, pads=none
+    )
+    line = b.emit("reshape", pooled, shape=(1, 9216))
+    b.output(b.emit("reduce", line, kind="sum", axes=(1,), keepdims=False), "y")
+    inputs = {"x": np.random.default_rng(4).standard_normal((1, 256, 6, 6)).astype(np.float32)}
+    assert error_on_device(b.finish(), inputs) < 1e-5
