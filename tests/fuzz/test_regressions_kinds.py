@@ -228,3 +228,7 @@ def test_scales_in_bf16_are_multiplied_in_fp32() -> None:
         d.add("QLinearMatMul", operands, exact=True)
 
     passes(27, draw, "inf1", "half", "bfloat16")
+
+
+def test_a_transform_of_one_signal_alone() -> None:
+    passes(20, lambda d: d.add("DFT", [given(d, "float32", (33, 2))]), "inf1", "plain", "float32")

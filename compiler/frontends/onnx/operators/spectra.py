@@ -40,7 +40,7 @@ def _transformed(n: OnnxNode, x: Value, length: int, inverse: bool, onesided: bo
     if not 0 < length <= LARGEST_MATRIX // (4 * extent):
         raise n.refuse(f"a transform of length {length}")
     matrix = transform_matrix(extent, parts, length, inverse, onesided)
-    flat = n.reshape(x, (*x.shape[:-2], extent * parts))
+    flat = n.reshape(x, (*(x.shape[:-2] or (1,)), extent * parts))
     y = n.emit("matmul", flat, n.b.constant(matrix.astype(x.dtype)))
     left = 1 if inverse and onesided else 2
     return n.reshape(y, (*x.shape[:-2], matrix.shape[1] // left, left))
