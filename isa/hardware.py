@@ -194,10 +194,11 @@ def load_target(target: str) -> Hardware:
     if not path.is_file():
         path = Path(target)
     if not path.is_file():
+        what = "no file" if path.suffix or len(path.parts) > 1 else "no target"
         raise MalformedError(
             "SYS-T001",
             "there is no such target",
-            found=f"{target!r}; built in are {', '.join(target_names())}",
+            found=f"{what} {target!r}; built in are {', '.join(target_names())}",
             hint="give one of these names, or the path of a target file",
         )
     return parse_target(path.read_text(encoding="utf-8", errors="replace"), str(path))
@@ -209,7 +210,11 @@ def parse_target(text: str, where: str) -> Hardware:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise MalformedError(
-            "SYS-T002", "a target is a TOML file", found=str(error), at=where
+            "SYS-T002",
+            "a target is a TOML file",
+            found=str(error),
+            at=where,
+            hint='start with base = "inf1" and give the numbers that differ',
         ) from None
     base = data.pop("base", None)
     values: dict[str, Any] = {}
