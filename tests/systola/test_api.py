@@ -46,7 +46,7 @@ def test_compiling_in_another_process_gives_the_same_bytes(
 ) -> None:
     script = (
         "import sys, hashlib, systola, neff;"
-        "m = systola.compile(sys.argv[1]);"
+        "m = systola.compile(sys.argv[1], must_compile=True);"
         "print(hashlib.sha256(neff.to_bytes(m.neff)).hexdigest(), m.report['cycles'])"
     )
     wanted = hashlib.sha256(neff.to_bytes(digits.neff)).hexdigest()
