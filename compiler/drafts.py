@@ -114,6 +114,9 @@ class Drafts:
         passed: Knobs | None = None
         held: list[int] = []
         for strips in () if uncut else STRIPS:
+            stays = len(held) > REPEATED and len(set(held[-1 - REPEATED :])) == 1
+            if stays and strips < STRIPS[-1]:
+                continue  # what is fullest is not what is cut
             knobs = Knobs(strips=strips, strip_room=room, fold_rows=folded)
             cut = self.cuts.cut(knobs)
             if (folded, room) in self._hopeless or cut is None or len(cut.nodes) == nodes:
@@ -123,8 +126,6 @@ class Drafts:
             if held[-1] <= self.hw.sbuf_partition_bytes:
                 yield knobs
                 passed = None
-            elif held[-1 - REPEATED :] == held[-1:] * (1 + REPEATED):
-                break  # what is fullest is not what is cut
         # the finest of all, for the estimate may be wrong
         if passed is not None and (folded, room) not in self._hopeless:
             yield passed

@@ -66,7 +66,10 @@ def join_on_array(lo: Lowering, made: View, parts: list[tuple[Value, int]], axis
         return False
     terms = []
     first = max(at + v.shape[axis] for v, at in parts)
-    wide = lo.wide_identity(made.dtype, first, first + made.shape[axis] + PARTITIONS)
+    width = first + made.shape[axis] + PARTITIONS
+    if 2 * width * made.dtype.size_bytes > lo.hw.sbuf_partition_bytes:
+        return False
+    wide = lo.wide_identity(made.dtype, first, width)
     for value, at in parts:
         view = lo.views.get(value.id)
         finite = view is not None and value.id not in lo.infinite

@@ -23,6 +23,7 @@ from isa.activation.functions import ActivationFunction
 from isa.alu import AluOp
 from isa.dtypes import DType
 from isa.encoding import COLUMN, PRESENT, Row, encode
+from isa.errors import IllegalError
 from isa.hardware import Hardware
 from isa.kernel.dependencies import dependencies
 from isa.kernel.synchronize import sequential_addresses, synchronize
@@ -72,6 +73,10 @@ def tile_words(ap: Ap) -> tuple[int, int, int]:
     dims = ap.dims
     packed = [(s & 0xFFFF) | n << 16 for s, n in dims]
     packed = [1 << 16] * (4 - len(packed)) + packed
+    if (packed[0] | packed[1] | packed[2] | packed[3]) >> 32:
+        raise IllegalError(
+            "SYS-I001", "a dimension of a tile has at most 65535 elements", found=f"{dims}"
+        )
     head = (
         PRESENT
         | ap.offset

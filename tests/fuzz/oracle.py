@@ -108,9 +108,13 @@ def _reference(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Any]:
 
     try:
         with np.errstate(all="ignore"):
-            return list(ReferenceEvaluator(model).run(None, dict(feeds)))
+            found = list(ReferenceEvaluator(model).run(None, dict(feeds)))
     except Exception as error:
         raise Unsuitable from error
+    arrays = all(isinstance(r, np.ndarray | np.generic) for r in found)
+    if arrays and [r.dtype for r in found] != _types(model):
+        raise Unsuitable("the reference gives another type than the standard")  # sums of uint32
+    return found
 
 
 def tensor_info(name: str, array: Array) -> onnx.ValueInfoProto:
