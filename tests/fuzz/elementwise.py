@@ -217,6 +217,8 @@ def reduction(d: Draft, op: str) -> None:
         raise Unsuitable  # the largest of a NaN is not agreed on
     if a.array.dtype.kind in "iu" and _passes_int32(op, a):
         raise Unsuitable  # onnxruntime's sums saturate
+    if op == "ReduceProd" and _overflows_in_some_order(a, axes):
+        raise Unsuitable
     by_input = d.opset >= (13 if op == "ReduceSum" else 18)
     exact = op in ("ReduceMax", "ReduceMin")
     if by_input:
@@ -237,6 +239,17 @@ def _passes_int32(op: str, a: Value) -> bool:
         return bool(np.prod(np.maximum(wide, 1)) > 2**31)
     wide = wide**2 if op in ("ReduceSumSquare", "ReduceL2") else wide
     return op not in ("ReduceMax", "ReduceMin") and bool(wide.sum() > 2**31)
+
+
+def _overflows_in_some_order(a: Value, axes: list[int] | None) -> bool:
+    """Whether the factors above 1 alone, or those below, leave what FP32 holds."""
+    wide = np.abs(a.array.astype(np.float64))
+    wide = wide.reshape(-1) if not axes else wide
+    along = tuple(axis % wide.ndim for axis in axes) if axes else 0
+    with np.errstate(all="ignore"):
+        most = np.prod(np.maximum(wide, 1), axis=along)
+        least = np.prod(np.where(wide > 0, np.minimum(wide, 1), 1), axis=along)
+    return bool((most > 1e37).any() or (least < 1e-37).any())
 
 
 @draws("ArgMax", "ArgMin")
