@@ -2,8 +2,9 @@
 
 A transpose on the array is a product with the identity, and infinity times zero is NaN: one masked
 element would spoil its row (on v1 and v2; neuron-facts 2.1). Infinities enter by constants (masks),
-by inputs, by logarithms and divisions; they go in functions with bounded results. What a
-contraction makes counts as finite: if it is not, the model has overflowed.
+by inputs, by logarithms and divisions; they go in functions with bounded results. NaN does not go
+there; it is looked for in what is made of inputs. What a contraction makes counts as finite: if it
+is not, the model has overflowed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ POLES = frozenset({"log", "reciprocal", "div", "rsqrt", "pow"})
 BOUNDED = frozenset(
     {"exp", "sigmoid", "tanh", "erf", "sin", "cos", "atan", "sign", "isnan", "isinf"}
 )
+PERIODIC = frozenset({"sin", "cos"})
+"""Of those, the functions that are NaN at infinity."""
 LARGE = 1 << 14
 """Elements from which on looking at the bits is worth a compiled loop."""
 
@@ -30,21 +33,26 @@ CONTRACTIONS = frozenset({"matmul", "conv", "conv_transpose"})
 
 def may_be_infinite(graph: Graph, trusted: Collection[str] = ()) -> set[int]:
     """Ids of the values that may hold infinities or NaN; `trusted` are inputs that do not."""
-    found = {v.id for v in graph.inputs if is_float(v.dtype) and v.name not in trusted}
+    given = {v.id for v in graph.inputs if is_float(v.dtype) and v.name not in trusted}
+    found = set(given)
     signs: dict[int, int] = {}
     for value in graph.constant_values:
         finite, signs[value.id] = _known(graph.constants[value.id])
         if not finite:
             found.add(value.id)
     for node in graph.nodes:
-        if _spreads(node, found, signs):
+        bounds = node.op in BOUNDED - PERIODIC
+        if _spreads(node, given if bounds else found, signs):
             found.update(v.id for v in node.outputs)
+            if any(v.id in given for v in node.inputs):
+                given.update(v.id for v in node.outputs)
         signs[node.output.id] = _sign(node, signs)
     return found
 
 
 def _spreads(node: Node, found: set[int], signs: dict[int, int]) -> bool:
-    if node.op in BOUNDED or node.op in CONTRACTIONS or not is_float(node.output.dtype):
+    """Whether a result may be infinite or NaN if the values `found` may be so."""
+    if node.op in CONTRACTIONS or not is_float(node.output.dtype):
         return False
     if node.op == "bitcast":  # any bits may be those of an infinity
         return True

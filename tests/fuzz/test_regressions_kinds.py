@@ -232,3 +232,16 @@ def test_scales_in_bf16_are_multiplied_in_fp32() -> None:
 
 def test_a_transform_of_one_signal_alone() -> None:
     passes(20, lambda d: d.add("DFT", [given(d, "float32", (33, 2))]), "inf1", "plain", "float32")
+
+
+@pytest.mark.parametrize("op", ["Cos", "Tanh"])
+def test_a_nan_that_a_bounded_function_makes_stays_alone(op: str) -> None:
+    """A selection on the array is a product with zeros."""
+
+    def draw(d: Draft) -> None:
+        x = given(d, "float32", (130,))
+        x.array[3] = x.noisy[3] = np.inf if op == "Cos" else np.nan
+        (y,) = d.add(op, [x])
+        d.add("Compress", [y, d.constant(np.arange(130) % 2 == 1, "bool")], axis=0)
+
+    passes(10, draw, "inf1", "special", "float32")
