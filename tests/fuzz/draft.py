@@ -314,7 +314,8 @@ class Draft:
             spread = precision.noise * largest * self.rng.standard_normal(array.shape)
             with np.errstate(all="ignore"):
                 noisy = (noisy.astype(np.float64) + spread).astype(array.dtype)
-            nothing = np.abs(array) <= precision.noise * largest  # nothing but error: it may be 0
+            # what is 0 is not 0 with an error; what is nothing but an error may be 0
+            nothing = (array != 0) & (np.abs(array) <= precision.noise * largest)
             noisy = np.where(nothing, np.zeros_like(noisy), noisy)
         apart = np.abs(noisy[finite].astype(np.float64) - array[finite].astype(np.float64)).max()
         if not apart <= precision.accepted * scale_of(array):  # nor what is not a number

@@ -263,3 +263,12 @@ def test_a_mean_over_a_dimension_that_is_split_within_partitions() -> None:
         d.add("LayerNormalization", [turned, given(d, "float32", (8,))], axis=-1)
 
     assert not passes(23, draw, "inf2")
+
+
+def test_a_loss_of_constants_far_apart_is_finite() -> None:
+    def draw(d: Draft) -> None:
+        scores = d.constant([[0.0, 120.0, 3.0]], "float32")
+        d.add("SoftmaxCrossEntropyLoss", [scores, d.constant([0])], reduction="none")
+        d.add("Relu", [given(d, "float32", (5,))])
+
+    passes(14, draw, "inf1")

@@ -185,16 +185,25 @@ class Importer:
             results = importer(call)
             return [results] if isinstance(results, Value) else results
         local = self.functions.get((node.domain, node.op_type))
-        if local is None and call.inputs:
-            arrays = [None if v is None else self.b.array(v) for v in call.inputs]
-            if all(v is None or a is not None for v, a in zip(call.inputs, arrays, strict=True)):
-                folded = evaluate_constant_node(node, arrays, opsets)
-                if folded is not None:
-                    return [self.b.constant(a) for a in folded]
         body = local or function_body(node, domain, call.version, call.inputs)
-        if body is None:
-            return None
-        return self._import_function(body, call, opsets, sources)
+        made, missing = None, len(self.missing)
+        if body is not None:
+            made = self._import_function(body, call, opsets, sources)
+            if len(self.missing) == missing or local is not None:
+                return made
+        # behind the body, for what it computes is naive in places: the logarithm of a softmax
+        folded = self._folded(call, opsets)
+        if folded is None:
+            return made
+        del self.missing[missing:]
+        return folded
+
+    def _folded(self, call: OnnxNode, opsets: Mapping[str, int]) -> Sequence[Value] | None:
+        """The results of a node on constants, by onnx's reference evaluator; None if it cannot."""
+        arrays = [None if v is None else self.b.array(v) for v in call.inputs]
+        known = all(v is None or a is not None for v, a in zip(call.inputs, arrays, strict=True))
+        found = evaluate_constant_node(call.proto, arrays, opsets) if known and arrays else None
+        return None if found is None else [self.b.constant(a) for a in found]
 
     def _import_function(
         self,
