@@ -74,6 +74,8 @@ def is_below(value: Value, ranges: Mapping[int, Range]) -> bool:
 
 def rounds(node: Node, ranges: Mapping[int, Range]) -> bool:
     """Whether what a node computes of 32-bit integers may not be exact in FP32."""
+    if not all(v.size for v in node.inputs):
+        return False  # of no numbers
     if node.op in COMPARISONS:
         return not any(is_below(v, ranges) for v in node.inputs)
     if node.op == "cast":

@@ -247,3 +247,11 @@ def test_a_nan_that_a_bounded_function_makes_stays_alone(op: str) -> None:
         d.add("Compress", [y, d.constant(kept, "bool")], axis=0)
 
     passes(10, draw, "inf1", "special", "float32")
+
+
+def test_a_product_of_no_integers_is_one() -> None:
+    def draw(d: Draft) -> None:
+        d.add("ReduceProd", [given(d, "int32", (0, 3, 0)), d.constant([0, 2])], exact=True)
+        d.add("Relu", [given(d, "float32", (5,))])
+
+    passes(18, draw, "inf2", "empty", "float32")
